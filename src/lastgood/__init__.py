@@ -1,0 +1,3 @@
+"""lastgood: when was the last good backup of everything you run?"""
+
+__version__ = "0.1.0"
