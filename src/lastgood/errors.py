@@ -1,0 +1,66 @@
+"""Every error lastgood raises, drawn as one tree.
+
+The class says what the caller should do next; the message is one sentence for a person: what is wrong,
+where, and how to mend it. Catch at five places only: a collector's round, an agent's session, a request,
+one rule of a tick, one delivery.
+
+    LastgoodError
+    ├── ConfigError          stop: the operator must change something (exit code 78)
+    ├── CollectError         one probe or run of a backup tool failed; ``retry`` says whether again is worth it
+    │   ├── Unreachable      no answer, or not in time
+    │   ├── Refused          answered, and said no (credentials, permission, lock)
+    │   └── BadPayload       answered, and we cannot read it
+    ├── WireError            the other side of an agent connection broke the protocol
+    ├── AccessError          a person or token may not do this
+    └── StoreError           the database did not take or give something
+"""
+
+from __future__ import annotations
+
+
+class LastgoodError(Exception):
+    """An error whose text is meant for a person."""
+
+
+class ConfigError(LastgoodError):
+    """Configuration or surroundings that only an operator can mend."""
+
+
+class CollectError(LastgoodError):
+    """A backup tool or server could not be asked."""
+
+    def __init__(self, message: str, *, retry: bool = True) -> None:
+        super().__init__(message)
+        self.retry = retry
+
+
+class Unreachable(CollectError):
+    """No answer, or none in time."""
+
+
+class Refused(CollectError):
+    """An answer that says no."""
+
+
+class BadPayload(CollectError):
+    """An answer that cannot be read."""
+
+
+class WireError(LastgoodError):
+    """A frame or handshake that breaks the protocol; ``code`` is the WebSocket close code to send."""
+
+    def __init__(self, message: str, *, code: int = 4400) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class AccessError(LastgoodError):
+    """Not allowed, or not signed in; ``status`` is the HTTP status that says which."""
+
+    def __init__(self, message: str, *, status: int = 403) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class StoreError(LastgoodError):
+    """The database refused; nothing of the failed write was kept."""
