@@ -36,7 +36,7 @@ def stable_key(*parts: str) -> str:
     """
     digest = hashlib.sha256()
     for part in parts:
-        encoded = part.encode("utf-8", "surrogateescape")
+        encoded = part.encode("utf-8", "surrogatepass")
         digest.update(len(encoded).to_bytes(8, "big"))
         digest.update(encoded)
     value = int.from_bytes(digest.digest()[:17], "big") >> 6

@@ -1,0 +1,145 @@
+"""Everything that may be learned, in the past tense.
+
+An event adds (a run finished), a survey replaces all of its scope (snapshots of a repository were listed). Each
+fact carries ``at``, the moment the hub took it, and ``origin``, who said it. Facts are immutable and are stored with
+``VERSION``; a field may be added with a default, never renamed or removed without raising the version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lastgood.model.alert import Alert, AlertKey
+from lastgood.model.host import AgentInfo, Host
+from lastgood.model.job import Run, RunStart
+from lastgood.model.repository import Lock, Probe, Repository, SnapshotSeries
+from lastgood.model.source import DueMoment, Source
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    at: datetime
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostEnrolled(Fact):
+    host: Host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRenamed(Fact):
+    host_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRemoved(Fact):
+    host_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentReported(Fact):
+    host_id: str
+    info: AgentInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryConfigured(Fact):
+    repository: Repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryProbed(Fact):
+    """``probed_at`` is when the look ended, by the looker's clock."""
+
+    repository_id: str
+    probe: Probe
+    probed_at: datetime
+    identity: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositorySized(Fact):
+    repository_id: str
+    sized_at: datetime
+    size_bytes: int
+    uncompressed_bytes: int | None = None
+    snapshots: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocksListed(Fact):
+    repository_id: str
+    listed_at: datetime
+    locks: tuple[Lock, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotsListed(Fact):
+    """A survey of a whole repository: ``total`` snapshots; series beyond the sender's bound are counted only."""
+
+    repository_id: str
+    listed_at: datetime
+    total: int
+    series: tuple[SnapshotSeries, ...]
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceConfigured(Fact):
+    """The whole source as it stands now: made, changed, paused or archived."""
+
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Fact):
+    run: RunStart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Fact):
+    run: Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MomentsPassed(Fact):
+    """Due moments whose deadline is past; the ledger closes them."""
+
+    moments: tuple[DueMoment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertOpened(Fact):
+    alert: Alert
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertResolved(Fact):
+    alert_id: str
+    key: AlertKey
+    reason: str
+
+
+FACTS: tuple[type[Fact], ...] = (
+    HostEnrolled,
+    HostRenamed,
+    HostRemoved,
+    AgentReported,
+    RepositoryConfigured,
+    RepositoryProbed,
+    RepositorySized,
+    LocksListed,
+    SnapshotsListed,
+    SourceConfigured,
+    RunStarted,
+    RunFinished,
+    MomentsPassed,
+    AlertOpened,
+    AlertResolved,
+)

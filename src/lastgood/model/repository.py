@@ -1,0 +1,90 @@
+"""Repositories: where snapshots live, and what looks into them said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Probe(StrEnum):
+    """What the newest clean look at a repository said."""
+
+    READY = "ready"
+    MISSING = "missing"
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - a word for a state
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+
+
+class RepositoryState(StrEnum):
+    UP = "up"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A configured repository. ``url`` never holds a password; ``password_file`` is a path on the agents' hosts."""
+
+    id: str
+    name: str
+    url: str
+    added_at: datetime
+    tool: str = "restic"
+    password_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """A lock that a tool left in a repository."""
+
+    id: str
+    created_at: datetime | None
+    exclusive: bool
+    hostname: str
+    pid: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotPoint:
+    """One restorable point as a survey saw it. ``started_at`` is the recovery point, ``ended_at`` may be unknown."""
+
+    id: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotSeries:
+    """All snapshots of one (host, tags, paths) in a repository; ``newest`` holds the newest few, newest first."""
+
+    hostname: str
+    tags: tuple[str, ...]
+    paths: tuple[str, ...]
+    count: int
+    newest: tuple[SnapshotPoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryEvidence:
+    """All we hold about one repository. ``identity`` is the id in restic's own config; addresses may change."""
+
+    probe: Probe = Probe.UNKNOWN
+    init_failed: bool = False
+    message: str | None = None
+    identity: str | None = None
+    identity_changed: bool = False
+    observed_at: datetime | None = None
+    snapshots: int | None = None
+    surveyed_at: datetime | None = None
+    size_bytes: int | None = None
+    uncompressed_bytes: int | None = None
+    sized_at: datetime | None = None
+    locks: tuple[Lock, ...] | None = None
+    locked_at: datetime | None = None
+
+
+NO_REPOSITORY_EVIDENCE = RepositoryEvidence()

@@ -1,0 +1,130 @@
+"""Sources: one thing that should be backed up, and the evidence we hold about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from lastgood.model.job import Run, Schedule
+
+
+class State(StrEnum):
+    """What the judge says of a source; the conditions stand in ``fleet/judge.py``."""
+
+    ARCHIVED = "archived"
+    PAUSED = "paused"
+    FAILED = "failed"
+    NEW = "new"
+    NEVER = "never"
+    MISSED = "missed"
+    UNKNOWN = "unknown"
+    PARTIAL = "partial"
+    LATE = "late"
+    GOOD = "good"
+
+
+WORST_FIRST = (
+    State.FAILED,
+    State.NEVER,
+    State.MISSED,
+    State.UNKNOWN,
+    State.PARTIAL,
+    State.LATE,
+    State.NEW,
+    State.GOOD,
+    State.PAUSED,
+    State.ARCHIVED,
+)
+"""The order in which a group speaks and a page lists; paused and archived say nothing about health."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A configured source: what, from which host, into which repository, how often.
+
+    ``restic_host`` is the host's name at enrolment, frozen, since it is written into snapshots for ever.
+    ``target`` is an operator's "never older than"; ``grace`` None means the default of ``fleet/schedule.py``.
+    ``revised_at`` is when schedule, target or grace last changed.
+    """
+
+    id: str
+    name: str
+    host_id: str
+    repository_id: str
+    paths: tuple[str, ...]
+    restic_host: str
+    created_at: datetime
+    revised_at: datetime
+    tool: str = "restic"
+    excludes: tuple[str, ...] = ()
+    schedule: Schedule | None = None
+    target: timedelta | None = None
+    grace: timedelta | None = None
+    accept_partial: bool = False
+    paused_until: datetime | None = None
+    paused_by: str | None = None
+    archived_by: str | None = None
+
+    @property
+    def tag(self) -> str:
+        """The tag by which its snapshots are known, whatever its name becomes."""
+        return f"lg:{self.id}"
+
+
+class Moment(StrEnum):
+    """How a due moment of the ledger ended."""
+
+    GOOD = "good"
+    NOT_GOOD = "not_good"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueMoment:
+    """One expected run: the moment it was due and the moment by which it had to be good."""
+
+    source_id: str
+    due_at: datetime
+    deadline_at: datetime
+    looked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All we hold about one source; changed by ``learn`` alone.
+
+    ``last_attempt`` is the newest run that is neither cancelled nor dry; ``last_full`` the newest success or
+    unchanged with proof; ``last_partial`` the newest partial one. ``finding`` names why the last good went back or is
+    not trusted ("gone", "damaged"). ``due_at``, ``deadline_at`` and ``interval`` follow from the last good and the
+    schedule. ``ledger_at`` is the next due moment the ledger has not closed; ``paid`` are due moments known to be
+    good before the ledger closed them, ``owed`` closed ones that were not good and may still be corrected.
+    """
+
+    observed_at: datetime | None = None
+    last_attempt: Run | None = None
+    last_full: Run | None = None
+    last_partial: Run | None = None
+    finding: str | None = None
+    snapshots: int | None = None
+    due_at: datetime | None = None
+    deadline_at: datetime | None = None
+    interval: timedelta | None = None
+    ledger_at: datetime | None = None
+    ledger_deadline_at: datetime | None = None
+    expected_runs: int = 0
+    good_runs: int = 0
+    paid: tuple[datetime, ...] = ()
+    owed: tuple[tuple[datetime, datetime, Moment], ...] = ()
+
+
+NO_EVIDENCE = Evidence()
+
+
+def last_good(source: Source, evidence: Evidence) -> Run | None:
+    """The run we hold as the last good backup: partial ones count only where the source accepts them."""
+    partial = evidence.last_partial
+    full = evidence.last_full
+    if partial is None or not source.accept_partial:
+        return full
+    return partial if full is None or partial.ended_at > full.ended_at else full

@@ -1,0 +1,1 @@
+"""What hub and agent say to each other: frames on the wire, and their translation into facts."""

@@ -1,0 +1,258 @@
+"""Every message between hub and agent, as msgspec structs; JSON text frames on the WebSocket ``/ws/agent``.
+
+Order of a connection: hub sends ``Challenge``; agent answers ``Hello``; hub answers ``Welcome`` or ``Refuse``; then
+``Assignment`` follows, and frames flow both ways. What must not be lost travels inside ``Report`` with the agent's
+spool id and a sequence number, and leaves the spool when ``Ack`` names it. Unknown fields are ignored, so that a newer side
+may say more; an unknown tag is a protocol error of the older side's making and is answered with ``Refuse``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from lastgood.model.host import AgentInfo
+from lastgood.model.job import Run, RunKind, RunStart, Schedule
+from lastgood.model.repository import Lock, Probe, SnapshotSeries
+
+PROTOCOL = 1
+OLDEST_PROTOCOL = 1
+FRAME_LIMIT = 1024 * 1024
+"""No frame is larger than 1 MiB; both sides close the connection on a larger one."""
+
+HELLO_CONTEXT = "lastgood agent hello v1"
+WELCOME_CONTEXT = "lastgood hub welcome v1"
+"""Signed are (context, hub nonce, agent nonce, hub key, agent key, host id): neither signature fits anywhere else."""
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    """Base of all frames."""
+
+
+# --- hub to agent ------------------------------------------------------------------------------------------------
+
+
+class Challenge(Frame, tag="challenge"):
+    """First frame of a connection. Keys, nonces and signatures are base64 text."""
+
+    protocol: int
+    oldest_protocol: int
+    hub_key: str
+    nonce: str
+
+
+class Welcome(Frame, tag="welcome"):
+    """``acknowledged`` is the highest committed sequence number of the spool that ``Hello`` named, 0 if none."""
+
+    protocol: int
+    hub_version: str
+    signature: str
+    acknowledged: int
+    heartbeat_seconds: float
+    sent_at: datetime
+
+
+class Refuse(Frame, tag="refuse"):
+    """Why the hub ends the connection. ``final`` means that trying again changes nothing."""
+
+    reason: str
+    final: bool
+
+
+class RepositoryAccess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an agent reaches a repository. ``password_file`` is a file on the agent's host, mode 0600."""
+
+    id: str
+    name: str
+    url: str
+    password_file: str | None = None
+    initialise: bool = False
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One standing order: back up ``paths`` into ``repository_id`` by ``schedule`` (None: only when asked)."""
+
+    source_id: str
+    name: str
+    repository_id: str
+    restic_host: str
+    tag: str
+    paths: tuple[str, ...]
+    excludes: tuple[str, ...] = ()
+    schedule: Schedule | None = None
+    paused_until: datetime | None = None
+
+
+class Assignment(Frame, tag="assignment"):
+    """All that this host is to do; replaces what it knew. Kept by the agent, so that it goes on while the hub is away."""
+
+    version: str
+    repositories: tuple[RepositoryAccess, ...]
+    orders: tuple[Order, ...]
+
+
+class RunNow(Frame, tag="run_now"):
+    """A person's wish: run ``kind`` once. The run's id is minted by the hub, which is who starts it.
+
+    A resend of an id that the agent has seen does nothing.
+    """
+
+    run_id: str
+    kind: RunKind
+    source_id: str | None = None
+    repository_id: str | None = None
+
+
+class CancelRun(Frame, tag="cancel_run"):
+    run_id: str
+
+
+class LookNow(Frame, tag="look_now"):
+    """Survey this repository soon: probe, snapshots, locks."""
+
+    repository_id: str
+
+
+class Ack(Frame, tag="ack"):
+    """Every report of the spool up to ``sequence`` is committed."""
+
+    sequence: int
+
+
+class Ping(Frame, tag="ping"):
+    nonce: str
+
+
+# --- agent to hub ------------------------------------------------------------------------------------------------
+
+
+class Hello(Frame, tag="hello"):
+    """``spool_id`` is a ULID minted when the spool was made; ``last_sequence`` the highest number it ever gave out."""
+
+    protocol: int
+    host_id: str
+    key: str
+    nonce: str
+    signature: str
+    info: AgentInfo
+    hostname: str
+    spool_id: str
+    last_sequence: int
+    sent_at: datetime
+    assignment_version: str | None = None
+    running: tuple[str, ...] = ()
+
+
+class Heartbeat(Frame, tag="heartbeat"):
+    """Every 30 s; ``last_sequence`` lets the hub see whether it is owed reports."""
+
+    sent_at: datetime
+    last_sequence: int
+
+
+class Pong(Frame, tag="pong"):
+    nonce: str
+
+
+class Progress(Frame, tag="progress"):
+    """How far a run is; at most one a second, never kept. ``fraction`` never falls within a run."""
+
+    run_id: str
+    source_id: str
+    fraction: float
+    files_done: int
+    files_total: int
+    bytes_done: int
+    bytes_total: int
+    seconds_remaining: float | None = None
+    current: str | None = None
+
+
+class Applied(Frame, tag="applied"):
+    """The assignment of this version is in force. ``refused`` names what the agent will not do and why."""
+
+    version: str
+    refused: tuple[str, ...] = ()
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started", tag_field="kind"):
+    run: RunStart
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished", tag_field="kind"):
+    """``log`` is the head and tail of what the tool wrote, redacted, at most 64 KiB."""
+
+    run: Run
+    log: str = ""
+
+
+class Probed(msgspec.Struct, frozen=True, kw_only=True, tag="probed", tag_field="kind"):
+    repository_id: str
+    probe: Probe
+    probed_at: datetime
+    identity: str | None = None
+    message: str | None = None
+
+
+class Sized(msgspec.Struct, frozen=True, kw_only=True, tag="sized", tag_field="kind"):
+    repository_id: str
+    sized_at: datetime
+    size_bytes: int
+    uncompressed_bytes: int | None = None
+    snapshots: int | None = None
+
+
+class Locks(msgspec.Struct, frozen=True, kw_only=True, tag="locks", tag_field="kind"):
+    repository_id: str
+    listed_at: datetime
+    locks: tuple[Lock, ...]
+
+
+class Snapshots(msgspec.Struct, frozen=True, kw_only=True, tag="snapshots", tag_field="kind"):
+    """A survey. At most 1,000 series with at most 10 newest snapshots each; then ``truncated`` is true."""
+
+    repository_id: str
+    listed_at: datetime
+    total: int
+    series: tuple[SnapshotSeries, ...]
+    truncated: bool = False
+
+
+Said = Started | Finished | Probed | Sized | Locks | Snapshots
+
+
+class Report(Frame, tag="report"):
+    """Something durable: spooled before it was sent, kept until acknowledged."""
+
+    sequence: Annotated[int, msgspec.Meta(ge=1)]
+    said: Said
+
+
+ToAgent = Challenge | Welcome | Refuse | Assignment | RunNow | CancelRun | LookNow | Ack | Ping
+ToHub = Hello | Heartbeat | Pong | Progress | Applied | Report
+
+_to_agent = msgspec.json.Decoder(ToAgent)
+_to_hub = msgspec.json.Decoder(ToHub)
+_encoder = msgspec.json.Encoder()
+
+
+def encode(frame: Frame) -> bytes:
+    """The frame as UTF-8 JSON."""
+    return _encoder.encode(frame)
+
+
+def decode_to_hub(data: bytes | str) -> ToHub:
+    """A frame that an agent sent; raises ``msgspec.DecodeError`` (or its ``ValidationError``) on anything else."""
+    return _to_hub.decode(data)
+
+
+def decode_to_agent(data: bytes | str) -> ToAgent:
+    """A frame that the hub sent; raises ``msgspec.DecodeError`` (or its ``ValidationError``) on anything else."""
+    return _to_agent.decode(data)
+
+
+def signed_parts(hub_nonce: str, agent_nonce: str, hub_key: str, agent_key: str, host_id: str) -> tuple[bytes, ...]:
+    """What both sides sign, each under its own context."""
+    return tuple(part.encode() for part in (hub_nonce, agent_nonce, hub_key, agent_key, host_id))

@@ -1,0 +1,74 @@
+"""Agent reports -> facts. Pure; the moment of receipt and the authenticated host are passed in.
+
+The one rule: a report speaks only for the host that sent it, whatever it says. Instants of the agent's clock are
+never let into the future of the hub's: a finish "tomorrow" would hide missing backups until tomorrow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from lastgood.model import fact
+from lastgood.model.job import Run
+from lastgood.wire import frames
+
+
+def translate(said: frames.Said, host_id: str, at: datetime) -> fact.Fact:
+    """The fact that a report states; ``at`` is when the hub received it."""
+    origin = f"agent:{host_id}"
+    match said:
+        case frames.Started(run=run):
+            start = replace(run, host_id=host_id, started_at=min(run.started_at, at))
+            return fact.RunStarted(at=at, origin=origin, run=start)
+        case frames.Finished(run=run):
+            return fact.RunFinished(at=at, origin=origin, run=_bound(run, host_id, at))
+        case frames.Probed():
+            return fact.RepositoryProbed(
+                at=at,
+                origin=origin,
+                repository_id=said.repository_id,
+                probe=said.probe,
+                probed_at=min(said.probed_at, at),
+                identity=said.identity,
+                message=said.message,
+            )
+        case frames.Sized():
+            return fact.RepositorySized(
+                at=at,
+                origin=origin,
+                repository_id=said.repository_id,
+                sized_at=min(said.sized_at, at),
+                size_bytes=said.size_bytes,
+                uncompressed_bytes=said.uncompressed_bytes,
+                snapshots=said.snapshots,
+            )
+        case frames.Locks():
+            return fact.LocksListed(
+                at=at,
+                origin=origin,
+                repository_id=said.repository_id,
+                listed_at=min(said.listed_at, at),
+                locks=said.locks,
+            )
+        case frames.Snapshots():
+            return fact.SnapshotsListed(
+                at=at,
+                origin=origin,
+                repository_id=said.repository_id,
+                listed_at=min(said.listed_at, at),
+                total=said.total,
+                series=said.series,
+                truncated=said.truncated,
+            )
+
+
+def _bound(run: Run, host_id: str, at: datetime) -> Run:
+    ended_at = min(run.ended_at, at)
+    return replace(
+        run,
+        host_id=host_id,
+        started_at=min(run.started_at, ended_at),
+        ended_at=ended_at,
+        duration_seconds=max(run.duration_seconds, 0.0),
+    )
