@@ -2,8 +2,8 @@
 
 Order of a connection: hub sends ``Challenge``; agent answers ``Hello``; hub answers ``Welcome`` or ``Refuse``; then
 ``Assignment`` follows, and frames flow both ways. What must not be lost travels inside ``Report`` with the agent's
-spool id and a sequence number, and leaves the spool when ``Ack`` names it. Unknown fields are ignored, so that a newer side
-may say more; an unknown tag is a protocol error of the older side's making and is answered with ``Refuse``.
+spool id and a sequence number, and leaves the spool when ``Ack`` names it. Unknown fields are ignored, so that a
+newer side may say more; an unknown tag is answered with ``Refuse``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 # --- hub to agent ------------------------------------------------------------------------------------------------
 
 
-class Challenge(Frame, tag="challenge"):
+class Challenge(Frame, frozen=True, kw_only=True, tag="challenge"):
     """First frame of a connection. Keys, nonces and signatures are base64 text."""
 
     protocol: int
@@ -43,7 +43,7 @@ class Challenge(Frame, tag="challenge"):
     nonce: str
 
 
-class Welcome(Frame, tag="welcome"):
+class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
     """``acknowledged`` is the highest committed sequence number of the spool that ``Hello`` named, 0 if none."""
 
     protocol: int
@@ -54,7 +54,7 @@ class Welcome(Frame, tag="welcome"):
     sent_at: datetime
 
 
-class Refuse(Frame, tag="refuse"):
+class Refuse(Frame, frozen=True, kw_only=True, tag="refuse"):
     """Why the hub ends the connection. ``final`` means that trying again changes nothing."""
 
     reason: str
@@ -85,15 +85,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     paused_until: datetime | None = None
 
 
-class Assignment(Frame, tag="assignment"):
-    """All that this host is to do; replaces what it knew. Kept by the agent, so that it goes on while the hub is away."""
+class Assignment(Frame, frozen=True, kw_only=True, tag="assignment"):
+    """All that this host is to do; replaces what it knew. The agent keeps it and goes on while the hub is away."""
 
     version: str
     repositories: tuple[RepositoryAccess, ...]
     orders: tuple[Order, ...]
 
 
-class RunNow(Frame, tag="run_now"):
+class RunNow(Frame, frozen=True, kw_only=True, tag="run_now"):
     """A person's wish: run ``kind`` once. The run's id is minted by the hub, which is who starts it.
 
     A resend of an id that the agent has seen does nothing.
@@ -105,31 +105,31 @@ class RunNow(Frame, tag="run_now"):
     repository_id: str | None = None
 
 
-class CancelRun(Frame, tag="cancel_run"):
+class CancelRun(Frame, frozen=True, kw_only=True, tag="cancel_run"):
     run_id: str
 
 
-class LookNow(Frame, tag="look_now"):
+class LookNow(Frame, frozen=True, kw_only=True, tag="look_now"):
     """Survey this repository soon: probe, snapshots, locks."""
 
     repository_id: str
 
 
-class Ack(Frame, tag="ack"):
+class Ack(Frame, frozen=True, kw_only=True, tag="ack"):
     """Every report of the spool up to ``sequence`` is committed."""
 
     sequence: int
 
 
-class Ping(Frame, tag="ping"):
+class Ping(Frame, frozen=True, kw_only=True, tag="ping"):
     nonce: str
 
 
 # --- agent to hub ------------------------------------------------------------------------------------------------
 
 
-class Hello(Frame, tag="hello"):
-    """``spool_id`` is a ULID minted when the spool was made; ``last_sequence`` the highest number it ever gave out."""
+class Hello(Frame, frozen=True, kw_only=True, tag="hello"):
+    """``spool_id`` is a ULID minted when the spool was made, ``last_sequence`` the highest number it gave out."""
 
     protocol: int
     host_id: str
@@ -145,18 +145,18 @@ class Hello(Frame, tag="hello"):
     running: tuple[str, ...] = ()
 
 
-class Heartbeat(Frame, tag="heartbeat"):
+class Heartbeat(Frame, frozen=True, kw_only=True, tag="heartbeat"):
     """Every 30 s; ``last_sequence`` lets the hub see whether it is owed reports."""
 
     sent_at: datetime
     last_sequence: int
 
 
-class Pong(Frame, tag="pong"):
+class Pong(Frame, frozen=True, kw_only=True, tag="pong"):
     nonce: str
 
 
-class Progress(Frame, tag="progress"):
+class Progress(Frame, frozen=True, kw_only=True, tag="progress"):
     """How far a run is; at most one a second, never kept. ``fraction`` never falls within a run."""
 
     run_id: str
@@ -170,7 +170,7 @@ class Progress(Frame, tag="progress"):
     current: str | None = None
 
 
-class Applied(Frame, tag="applied"):
+class Applied(Frame, frozen=True, kw_only=True, tag="applied"):
     """The assignment of this version is in force. ``refused`` names what the agent will not do and why."""
 
     version: str
@@ -223,7 +223,7 @@ class Snapshots(msgspec.Struct, frozen=True, kw_only=True, tag="snapshots", tag_
 Said = Started | Finished | Probed | Sized | Locks | Snapshots
 
 
-class Report(Frame, tag="report"):
+class Report(Frame, frozen=True, kw_only=True, tag="report"):
     """Something durable: spooled before it was sent, kept until acknowledged."""
 
     sequence: Annotated[int, msgspec.Meta(ge=1)]
@@ -233,8 +233,8 @@ class Report(Frame, tag="report"):
 ToAgent = Challenge | Welcome | Refuse | Assignment | RunNow | CancelRun | LookNow | Ack | Ping
 ToHub = Hello | Heartbeat | Pong | Progress | Applied | Report
 
-_to_agent = msgspec.json.Decoder(ToAgent)
-_to_hub = msgspec.json.Decoder(ToHub)
+_to_agent: msgspec.json.Decoder[ToAgent] = msgspec.json.Decoder(ToAgent)
+_to_hub: msgspec.json.Decoder[ToHub] = msgspec.json.Decoder(ToHub)
 _encoder = msgspec.json.Encoder()
 
 

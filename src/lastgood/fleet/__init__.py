@@ -1,0 +1,1 @@
+"""All we know now, how it is learned, and what it means."""

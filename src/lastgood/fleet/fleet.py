@@ -1,0 +1,157 @@
+"""All we know now: plain values in dictionaries, their indexes, and the frozen moment that faces read.
+
+Facts come in through ``fleet/learn.py`` and nowhere else; presence (heartbeats) and what was last told (states) are
+kept beside them, in memory only. Owned by the event loop, so there are no locks. The one rule: the same facts in the same
+order give the same ``Knowledge``; nothing of presence or the clock may leak into it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from lastgood.fleet.durations import Durations
+from lastgood.model.alert import Alert, AlertKey, Severity
+from lastgood.model.host import ABSENT, Host, Presence
+from lastgood.model.job import Run, RunStart
+from lastgood.model.repository import NO_REPOSITORY_EVIDENCE, Repository, RepositoryEvidence, RepositoryState
+from lastgood.model.source import NO_EVIDENCE, Evidence, Source, State
+
+START_GRACE = timedelta(minutes=15)
+"""How long after a start of our own, silence is no evidence against anybody."""
+
+
+@dataclass(slots=True)
+class Judging:
+    """Inputs and latest answers of the judge that are no facts.
+
+    ``blind_until`` ends the window after a start of ours in which unknown is not alerted; ``offline_from`` is the
+    first moment at which a silent host may be called offline (90 s of listening). ``evaluated_at`` is the moment for which
+    ``states``, ``online`` and ``repository_states`` hold; scrape, pages, API and rules all speak from them.
+    """
+
+    presence: dict[str, Presence] = field(default_factory=dict)
+    blind_until: datetime | None = None
+    offline_from: datetime | None = None
+    evaluated_at: datetime | None = None
+    states: dict[str, State] = field(default_factory=dict)
+    online: dict[str, bool] = field(default_factory=dict)
+    repository_states: dict[str, RepositoryState] = field(default_factory=dict)
+
+
+class Fleet:
+    """Everything learned, keyed by id, with the indexes that carry a change to what reads it."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, Host] = {}
+        self.repositories: dict[str, Repository] = {}
+        self.sources: dict[str, Source] = {}
+        self.evidence: dict[str, Evidence] = {}
+        self.repository_evidence: dict[str, RepositoryEvidence] = {}
+        self.last_backups: dict[str, Run] = {}
+        """Host id -> the newest counted backup attempt of any of its sources."""
+        self.running: dict[str, RunStart] = {}
+        self.alerts: dict[AlertKey, Alert] = {}
+        self.durations = Durations()
+        self.counters: Counter[str] = Counter()
+        """Totals that survive a restart, by the names of ``fleet/learn.py``."""
+
+        self.sources_of_host: dict[str, dict[str, None]] = {}
+        self.sources_of_repository: dict[str, dict[str, None]] = {}
+        self.running_of_source: dict[str, str] = {}
+        self.alerts_of_entity: dict[tuple[str, str], dict[AlertKey, None]] = {}
+        self.open_alerts_of_host: Counter[str] = Counter()
+        self.open_alerts: Counter[Severity] = Counter()
+        self.host_ids_by_name: dict[str, str] = {}
+
+        self.judging = Judging()
+
+    # What faces and the judge ask; FleetView answers the same.
+
+    def evidence_of(self, source_id: str) -> Evidence:
+        return self.evidence.get(source_id, NO_EVIDENCE)
+
+    def repository_evidence_of(self, repository_id: str) -> RepositoryEvidence:
+        return self.repository_evidence.get(repository_id, NO_REPOSITORY_EVIDENCE)
+
+    def presence_of(self, host_id: str) -> Presence:
+        return self.judging.presence.get(host_id, ABSENT)
+
+    def repositories_of_host(self, host_id: str) -> list[str]:
+        """The repositories into which this host's sources go, each once, in the order of their first source."""
+        sources = self.sources
+        return list(dict.fromkeys(sources[i].repository_id for i in self.sources_of_host.get(host_id, ())))
+
+    def view(self) -> FleetView:
+        """A moment that stays as it is while the fleet goes on: shallow copies of immutable values."""
+        judging = self.judging
+        return FleetView(
+            hosts=self.hosts.copy(),
+            repositories=self.repositories.copy(),
+            sources=self.sources.copy(),
+            evidence=self.evidence.copy(),
+            repository_evidence=self.repository_evidence.copy(),
+            last_backups=self.last_backups.copy(),
+            running=self.running.copy(),
+            running_of_source=self.running_of_source.copy(),
+            alerts=self.alerts.copy(),
+            durations=self.durations.copy(),
+            counters=self.counters.copy(),
+            sources_of_host=_frozen(self.sources_of_host),
+            sources_of_repository=_frozen(self.sources_of_repository),
+            open_alerts_of_host=self.open_alerts_of_host.copy(),
+            open_alerts=self.open_alerts.copy(),
+            presence=judging.presence.copy(),
+            states=judging.states.copy(),
+            online=judging.online.copy(),
+            repository_states=judging.repository_states.copy(),
+            blind_until=judging.blind_until,
+            evaluated_at=judging.evaluated_at,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetView:
+    """One frozen moment of a fleet; safe to read from another thread."""
+
+    hosts: Mapping[str, Host]
+    repositories: Mapping[str, Repository]
+    sources: Mapping[str, Source]
+    evidence: Mapping[str, Evidence]
+    repository_evidence: Mapping[str, RepositoryEvidence]
+    last_backups: Mapping[str, Run]
+    running: Mapping[str, RunStart]
+    running_of_source: Mapping[str, str]
+    alerts: Mapping[AlertKey, Alert]
+    durations: Durations
+    counters: Mapping[str, int]
+    sources_of_host: Mapping[str, tuple[str, ...]]
+    sources_of_repository: Mapping[str, tuple[str, ...]]
+    open_alerts_of_host: Mapping[str, int]
+    open_alerts: Mapping[Severity, int]
+    presence: Mapping[str, Presence]
+    states: Mapping[str, State]
+    online: Mapping[str, bool]
+    repository_states: Mapping[str, RepositoryState]
+    blind_until: datetime | None
+    evaluated_at: datetime | None
+
+    def evidence_of(self, source_id: str) -> Evidence:
+        return self.evidence.get(source_id, NO_EVIDENCE)
+
+    def repository_evidence_of(self, repository_id: str) -> RepositoryEvidence:
+        return self.repository_evidence.get(repository_id, NO_REPOSITORY_EVIDENCE)
+
+    def presence_of(self, host_id: str) -> Presence:
+        return self.presence.get(host_id, ABSENT)
+
+    def repositories_of_host(self, host_id: str) -> list[str]:
+        """The repositories into which this host's sources go, each once, in the order of their first source."""
+        sources = self.sources
+        return list(dict.fromkeys(sources[i].repository_id for i in self.sources_of_host.get(host_id, ())))
+
+
+def _frozen(index: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    return {key: tuple(members) for key, members in index.items()}
