@@ -1,0 +1,57 @@
+"""Names of other programs that lastgood takes as its own, in one table; and names that are no settings.
+
+``registry.py`` joins the table to the settings and ``load.py`` reads by it. The one rule: a foreign name means
+here exactly what it means at home, so a reader that differs from ours stands beside its name.
+Follows restic-manager (environment and YAML keys) and DockMesh (``DOCKMESH_METRICS_AUTH``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+PREFIX = "LASTGOOD_"
+FILE_SUFFIX = "_FILE"
+
+
+def as_written(text: str) -> str:
+    """Most programs mean by a text what we mean by it."""
+    return text
+
+
+def only_false_opens(text: str) -> str:
+    """DockMesh: authentication goes away for the exact text ``false`` and for nothing else."""
+    return "false" if text == "false" else "true"
+
+
+class Alias(NamedTuple):
+    """A foreign name of one of our settings; ``read`` turns its text into the text that we would write."""
+
+    name: str
+    setting: str
+    program: str
+    read: Callable[[str], str] = as_written
+
+
+ENVIRONMENT_ALIASES = (
+    Alias("RM_METRICS_TOKEN", "metrics.token", "restic-manager"),
+    Alias("RM_METRICS_TRUSTED_CIDR", "metrics.networks", "restic-manager"),
+    Alias("RM_TRUSTED_PROXY", "server.trusted_proxies", "restic-manager"),
+    Alias("RM_LISTEN", "server.listen", "restic-manager"),
+    Alias("RM_BASE_URL", "server.base_url", "restic-manager"),
+    Alias("RM_DATA_DIR", "server.data_dir", "restic-manager"),
+    Alias("RM_SECRET_KEY_FILE", "server.secret_key_file", "restic-manager"),
+    Alias("RM_COOKIE_SECURE", "server.cookie_secure", "restic-manager"),
+    Alias("DOCKMESH_METRICS_AUTH", "metrics.auth", "DockMesh", only_false_opens),
+)
+
+FILE_ALIASES = (
+    Alias("metrics_token", "metrics.token", "restic-manager"),
+    Alias("metrics_trusted_cidrs", "metrics.networks", "restic-manager"),
+)
+
+NOT_SETTINGS = ("LASTGOOD_CONFIG", "LASTGOOD_URL", "LASTGOOD_TOKEN", "LASTGOOD_TOKEN_FILE", "LASTGOOD_DEBUG")
+"""Names of ours that steer the commands instead of the settings."""
+
+TEST_PREFIX = "LASTGOOD_TEST_"
+FOREIGN_PREFIXES = tuple(sorted({alias.name.partition("_")[0] + "_" for alias in ENVIRONMENT_ALIASES}))

@@ -1,0 +1,180 @@
+"""The typed tree of settings: every section, field, default and help line, and what follows from them.
+
+``load.py`` fills it from environment and file; ``registry.py`` reads it to know the names; the reference page
+is made from it. The one rule: a field added here is a setting everywhere, so it needs its help line, and the
+``unset`` words where None means something. Durations carry their unit in the name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from lastgood.config.values import Listen, Network, Url
+from lastgood.secret import Secret
+
+
+class ServerSettings(Struct, frozen=True, kw_only=True):
+    """Where the hub listens, what it is called from outside, and where it keeps its files."""
+
+    listen: Annotated[
+        Listen,
+        Meta(description="Address and port to listen on; `:8080` means every interface."),
+    ] = Listen("127.0.0.1", 8080)
+    base_url: Annotated[
+        Url | None,
+        Meta(
+            description="The address under which people and agents reach the hub, scheme included; "
+            "links and scrape targets are made from it.",
+            extra={"unset": "made from `server.listen`"},
+        ),
+    ] = None
+    tls_cert: Annotated[
+        Path | None,
+        Meta(
+            description="PEM file with the certificate chain; with it the hub speaks TLS itself.",
+            extra={"unset": "no TLS"},
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None,
+        Meta(description="PEM file with the key of `server.tls_cert`.", extra={"unset": "no TLS"}),
+    ] = None
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        Meta(
+            description="Reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed; "
+            "from anybody else these headers are ignored.",
+            extra={"unset": "none"},
+        ),
+    ] = ()
+    secret_key_file: Annotated[
+        Path | None,
+        Meta(
+            description="File with the key that encrypts stored credentials; made with mode 0600 if absent. "
+            "Keep a copy: without it they cannot be read.",
+            extra={"unset": "`secret.key` in `server.data_dir`"},
+        ),
+    ] = None
+    data_dir: Annotated[Path, Meta(description="Folder for the database and the key.")] = Path("/var/lib/lastgood")
+    cookie_secure: Annotated[
+        bool | None,
+        Meta(
+            description="Whether the sign-in cookie travels over https only.",
+            extra={"unset": "true if the hub is reached by https"},
+        ),
+    ] = None
+
+    @property
+    def public_url(self) -> Url:
+        """The address to print and to build links from."""
+        if self.base_url is not None:
+            return self.base_url
+        scheme = "http" if self.tls_cert is None else "https"
+        everywhere = self.listen.host in ("", "0.0.0.0", "::")  # noqa: S104 - compared, not listened on
+        named = Listen("localhost", self.listen.port) if everywhere else self.listen
+        return Url(f"{scheme}://{named}")
+
+    @property
+    def key_path(self) -> Path:
+        """Where the secret key is, or will be made."""
+        return self.secret_key_file or self.data_dir / "secret.key"
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether cookies carry ``Secure`` and the ``__Host-`` prefix."""
+        return self.public_url.scheme == "https" if self.cookie_secure is None else self.cookie_secure
+
+
+class DatabaseSettings(Struct, frozen=True, kw_only=True):
+    """Where facts and history are kept."""
+
+    url: Annotated[
+        Secret | None,
+        Meta(
+            description="PostgreSQL address, `postgresql://user:password@host/name`; secret as a whole, "
+            "since it holds a password.",
+            extra={"unset": "SQLite, `lastgood.db` in `server.data_dir`"},
+        ),
+    ] = None
+
+
+class MetricsSettings(Struct, frozen=True, kw_only=True):
+    """Who may read `/metrics`, and how outcomes are counted there."""
+
+    token: Annotated[
+        Secret | None,
+        Meta(
+            description="Asks scrapers for `Authorization: Bearer` with this token.",
+            extra={"unset": "no static token"},
+        ),
+    ] = None
+    networks: Annotated[
+        tuple[Network, ...],
+        Meta(
+            description="Networks from which `/metrics` may be read; enforced before any token. "
+            "Without a token they alone decide.",
+            extra={"unset": "none"},
+        ),
+    ] = ()
+    auth: Annotated[
+        bool,
+        Meta(description="`false` asks nobody for a token; with no networks set `/metrics` is then public."),
+    ] = True
+    partial_is_success: Annotated[
+        bool,
+        Meta(
+            description="Whether a partial backup (some files unreadable) counts as 1 in "
+            "`rm_host_last_backup_success`."
+        ),
+    ] = False
+
+    @property
+    def public(self) -> bool:
+        """Whether anybody who reaches the port may scrape."""
+        return not self.auth and not self.networks and self.token is None
+
+
+class JudgeSettings(Struct, frozen=True, kw_only=True):
+    """What counts as a good backup unless a source says otherwise."""
+
+    accept_partial: Annotated[
+        bool,
+        Meta(description="Whether a partial backup is good for sources that do not say so themselves."),
+    ] = False
+
+
+class RetentionSettings(Struct, frozen=True, kw_only=True):
+    """How long history is kept in lastgood's own database; backups are never touched by it."""
+
+    runs_days: Annotated[int, Meta(ge=1, description="Days that finished runs are kept.")] = 400
+    ledger_days: Annotated[int, Meta(ge=1, description="Days that rows of expected runs are kept.")] = 400
+    alerts_days: Annotated[int, Meta(ge=1, description="Days that resolved alerts are kept.")] = 400
+
+
+class LogSettings(Struct, frozen=True, kw_only=True):
+    """What lastgood says about itself on standard error."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least severity that is logged."),
+    ] = "info"
+    format: Annotated[Literal["text", "json"], Meta(description="Lines for people or for machines.")] = "text"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything that can be set; hosts, sources and schedules live in the database instead."""
+
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    judge: JudgeSettings = JudgeSettings()
+    retention: RetentionSettings = RetentionSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def sqlite_path(self) -> Path:
+        """The database file that serves while ``database.url`` is unset."""
+        return self.server.data_dir / "lastgood.db"
