@@ -1,0 +1,1 @@
+"""Tests mirror the package; values to test with come from ``tests.builders``."""
