@@ -1,4 +1,7 @@
-"""How long runs took: the 27 histograms of ``rm_job_duration_seconds``, counted in ``learn`` so that they survive a restart."""
+"""How long runs took: the 27 histograms of ``rm_job_duration_seconds``.
+
+Counted in ``learn``, so they survive a restart.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ LABELS = tuple(product(RunKind, ENDED))
 
 
 class Durations:
-    """Counts per kind and status; every label set exists from the start, or ``rate()`` misses the first observation."""
+    """Counts per kind and status; all label sets exist from the start, or ``rate()`` misses the first run."""
 
     __slots__ = ("buckets", "sums")
 
@@ -35,3 +38,8 @@ class Durations:
         twin.buckets = {key: counts.copy() for key, counts in self.buckets.items()}
         twin.sums = self.sums.copy()
         return twin
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Durations) and (self.buckets, self.sums) == (other.buckets, other.sums)
+
+    __hash__ = None  # type: ignore[assignment]  # changes in place

@@ -1,8 +1,8 @@
 """All we know now: plain values in dictionaries, their indexes, and the frozen moment that faces read.
 
 Facts come in through ``fleet/learn.py`` and nowhere else; presence (heartbeats) and what was last told (states) are
-kept beside them, in memory only. Owned by the event loop, so there are no locks. The one rule: the same facts in the same
-order give the same ``Knowledge``; nothing of presence or the clock may leak into it.
+kept beside them, in memory only. Owned by the event loop, so there are no locks. The one rule: the same facts in the
+same order give the same fleet; nothing of presence or the clock may leak into what is learned.
 """
 
 from __future__ import annotations
@@ -27,14 +27,13 @@ START_GRACE = timedelta(minutes=15)
 class Judging:
     """Inputs and latest answers of the judge that are no facts.
 
-    ``blind_until`` ends the window after a start of ours in which unknown is not alerted; ``offline_from`` is the
-    first moment at which a silent host may be called offline (90 s of listening). ``evaluated_at`` is the moment for which
-    ``states``, ``online`` and ``repository_states`` hold; scrape, pages, API and rules all speak from them.
+    ``blind_until`` ends the window after a start of ours in which unknown is not alerted. ``evaluated_at`` is the
+    moment for which ``states``, ``online`` and ``repository_states`` hold; scrape, pages, API and rules all speak
+    from them.
     """
 
     presence: dict[str, Presence] = field(default_factory=dict)
     blind_until: datetime | None = None
-    offline_from: datetime | None = None
     evaluated_at: datetime | None = None
     states: dict[str, State] = field(default_factory=dict)
     online: dict[str, bool] = field(default_factory=dict)
@@ -67,6 +66,21 @@ class Fleet:
         self.host_ids_by_name: dict[str, str] = {}
 
         self.judging = Judging()
+
+    def reindex(self) -> None:
+        """Make every index anew from the values; after rows were loaded."""
+        self.sources_of_host = {}
+        self.sources_of_repository = {}
+        self.alerts_of_entity = {}
+        for source in self.sources.values():
+            self.sources_of_host.setdefault(source.host_id, {})[source.id] = None
+            self.sources_of_repository.setdefault(source.repository_id, {})[source.id] = None
+        for key in self.alerts:
+            self.alerts_of_entity.setdefault((key.entity_kind, key.entity_id), {})[key] = None
+        self.running_of_source = {run.source_id: run.id for run in self.running.values() if run.source_id}
+        self.open_alerts_of_host = Counter(a.host_id for a in self.alerts.values() if a.host_id is not None)
+        self.open_alerts = Counter(alert.severity for alert in self.alerts.values())
+        self.host_ids_by_name = {host.name.casefold(): host.id for host in self.hosts.values()}
 
     # What faces and the judge ask; FleetView answers the same.
 

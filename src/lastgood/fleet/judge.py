@@ -1,0 +1,158 @@
+"""Says whether each source has a good backup; scrape, pages, API and alerts all ask here, and nobody else may decide.
+
+Takes what is known and a moment; answers the state and the moment at which the clock alone changes it (None: never).
+A limit that is reached is past: at ``holds_until`` itself the next state stands. The conditions are those of the
+design's table, first that holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from lastgood.fleet.reason import reason
+from lastgood.model.host import Host, Presence
+from lastgood.model.job import Outcome, Run
+from lastgood.model.repository import Probe, RepositoryEvidence, RepositoryState
+from lastgood.model.source import Evidence, Source, State, last_good
+
+OFFLINE_AFTER = timedelta(seconds=90)
+"""A host that was not heard for so long is offline."""
+
+SURVEY_INTERVAL = timedelta(minutes=15)
+"""How often a repository is looked into; after three silent intervals we no longer know."""
+
+STALE_AFTER_INTERVALS = 3
+
+_BROKEN = frozenset({Outcome.FAILED, Outcome.LOST})
+_ANSWERED_NO = frozenset({Probe.MISSING, Probe.WRONG_PASSWORD, Probe.REFUSED, Probe.UNREACHABLE})
+
+
+class Known(Protocol):
+    """What the judge asks of a fleet or of a frozen view of one."""
+
+    @property
+    def hosts(self) -> Mapping[str, Host]: ...
+    @property
+    def sources(self) -> Mapping[str, Source]: ...
+    @property
+    def running_of_source(self) -> Mapping[str, str]: ...
+    def evidence_of(self, source_id: str) -> Evidence: ...
+    def repository_evidence_of(self, repository_id: str) -> RepositoryEvidence: ...
+    def presence_of(self, host_id: str) -> Presence: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The full answer about one source; ``reason`` is one sentence for a person."""
+
+    source_id: str
+    state: State
+    holds_until: datetime | None
+    last_good: Run | None
+    due_at: datetime | None
+    deadline_at: datetime | None
+    observed_at: datetime | None
+    running: bool
+    reason: str
+
+
+def observed_at(known: Known, source: Source, now: datetime) -> datetime | None:
+    """The last moment for which we know what happened to it: now, while its agent is connected and in step."""
+    presence = known.presence_of(source.host_id)
+    if presence.is_observing:
+        return now
+    told_at = known.evidence_of(source.id).observed_at
+    if presence.observed_at is None or told_at is None:
+        return presence.observed_at or told_at
+    return max(presence.observed_at, told_at)
+
+
+def source_state(known: Known, source: Source, now: datetime) -> tuple[State, datetime | None]:
+    """The state of a source at ``now`` and the moment at which the clock alone changes it."""
+    if source.archived_by is not None:
+        return State.ARCHIVED, None
+    if source.paused_until is not None and now < source.paused_until:
+        return State.PAUSED, source.paused_until
+    evidence = known.evidence_of(source.id)
+    attempt = evidence.last_attempt
+    if evidence.finding == "damaged" or (attempt is not None and attempt.outcome in _BROKEN):
+        return State.FAILED, None
+    deadline_at = evidence.deadline_at
+    good = last_good(source, evidence)
+    if good is None and deadline_at is not None and now < deadline_at:
+        return State.NEW, deadline_at
+    observing = known.presence_of(source.host_id).is_observing
+    looked_at = observed_at(known, source, now)
+    if deadline_at is None:
+        return State.UNKNOWN, None
+    if now >= deadline_at:
+        if looked_at is None or looked_at < deadline_at:
+            return State.UNKNOWN, None
+        return (State.NEVER if good is None else State.MISSED), None
+    stale_at = None
+    if not observing and evidence.interval is not None and looked_at is not None:
+        stale_at = looked_at + STALE_AFTER_INTERVALS * evidence.interval
+        if now >= stale_at:
+            return State.UNKNOWN, None
+    return _before_deadline(source, evidence, now, stale_at)
+
+
+def _before_deadline(
+    source: Source, evidence: Evidence, now: datetime, stale_at: datetime | None
+) -> tuple[State, datetime | None]:
+    attempt, due_at, deadline_at = evidence.last_attempt, evidence.due_at, evidence.deadline_at
+    if attempt is not None and attempt.outcome is Outcome.PARTIAL and not source.accept_partial:
+        return State.PARTIAL, _first(deadline_at, stale_at)
+    if due_at is not None and now >= due_at:
+        return State.LATE, _first(deadline_at, stale_at)
+    return State.GOOD, _first(due_at, deadline_at, stale_at)
+
+
+def _first(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def host_online(known: Known, host_id: str, now: datetime) -> tuple[bool, datetime | None]:
+    """Whether the host's agent is online, and until when silence leaves it so."""
+    presence = known.presence_of(host_id)
+    if presence.connected:
+        return True, None
+    if presence.seen_at is None or now >= presence.seen_at + OFFLINE_AFTER:
+        return False, None
+    return True, presence.seen_at + OFFLINE_AFTER
+
+
+def repository_state(known: Known, repository_id: str, now: datetime) -> tuple[RepositoryState, datetime | None]:
+    """Whether a repository answers; unknown when nobody has looked for three survey intervals."""
+    evidence = known.repository_evidence_of(repository_id)
+    if evidence.observed_at is None or evidence.probe is Probe.UNKNOWN:
+        return RepositoryState.UNKNOWN, None
+    stale_at = evidence.observed_at + STALE_AFTER_INTERVALS * SURVEY_INTERVAL
+    if now >= stale_at:
+        return RepositoryState.UNKNOWN, None
+    if evidence.probe in _ANSWERED_NO:
+        return RepositoryState.DOWN, stale_at
+    return RepositoryState.UP, stale_at
+
+
+def verdict(known: Known, source_id: str, now: datetime) -> Verdict:
+    """The full answer, for what is shown. Raises KeyError for a source that is not known."""
+    source = known.sources[source_id]
+    state, holds_until = source_state(known, source, now)
+    evidence = known.evidence_of(source_id)
+    looked_at = observed_at(known, source, now)
+    host = known.hosts.get(source.host_id)
+    return Verdict(
+        source_id=source_id,
+        state=state,
+        holds_until=holds_until,
+        last_good=last_good(source, evidence),
+        due_at=evidence.due_at,
+        deadline_at=evidence.deadline_at,
+        observed_at=looked_at,
+        running=source_id in known.running_of_source,
+        reason=reason(source, evidence, state, looked_at, host.name if host else source.restic_host),
+    )
