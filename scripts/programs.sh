@@ -14,11 +14,13 @@ private_apt() {
     local name=$1 sources=${2:-}
     local state=$cache/apt/$name
     mkdir -p "$state/lists/partial" "$state/archives/partial"
+    # Nothing counts as installed, else the installed release would be preferred to the one in our sources.
+    : >"$state/status"
     {
         # Hooks of the system act on the system's lists.
         printf '#clear %s;\n' APT::Update::Post-Invoke APT::Update::Post-Invoke-Success DPkg::Post-Invoke
-        printf '%s "%s";\n' Dir::State::lists "$state/lists" Dir::Cache "$state" APT::Sandbox::User root \
-            Acquire::Languages none Acquire::Retries 2
+        printf '%s "%s";\n' Dir::State::lists "$state/lists" Dir::State::status "$state/status" \
+            Dir::Cache "$state" APT::Sandbox::User root Acquire::Languages none Acquire::Retries 2
         if [ -n "$sources" ]; then
             printf '%s "%s";\n' Dir::Etc::SourceList "$sources" Dir::Etc::SourceParts /dev/null
         fi
@@ -45,24 +47,32 @@ unpack() {
 }
 
 begin_programs() {
-    mkdir -p "$programs"
+    mkdir -p "$programs" "$cache/apt"
     : >"$cache/programs.log"
     rm -rf "$programs"/unpacking.*
     command -v apt-get >/dev/null && command -v dpkg >/dev/null
 }
 
+# From the lists that are there, else from fresh private ones.
+unpack_own() {
+    apt=(apt-get -q)
+    unpack "$1" "$programs/$1" || { private_apt own && unpack "$1" "$programs/$1"; }
+}
+
 get_prometheus() {
-    local folder=$programs/prometheus
-    if [ ! -x "$folder/usr/bin/promtool" ]; then
-        say "  Fetching prometheus and promtool"
-        apt=(apt-get -q)
-        if ! unpack prometheus "$folder" && ! { private_apt own && unpack prometheus "$folder"; }; then
-            say "  No Prometheus for the tests: $(complaint)"
-            return
-        fi
+    local prometheus=$programs/prometheus/usr/bin/prometheus promtool=$programs/prometheus/usr/bin/promtool
+    if [ ! -x "$prometheus" ]; then
+        say "  Fetching prometheus"
+        unpack_own prometheus || say "  No prometheus for the tests: $(complaint)"
     fi
-    export LASTGOOD_TEST_PROMETHEUS=$folder/usr/bin/prometheus
-    export LASTGOOD_TEST_PROMTOOL=$folder/usr/bin/promtool
+    # Debian 12 has both in one package, Debian 13 in two.
+    [ -x "$promtool" ] || promtool=$programs/promtool/usr/bin/promtool
+    if [ ! -x "$promtool" ]; then
+        say "  Fetching promtool"
+        unpack_own promtool || say "  No promtool for the tests: $(complaint)"
+    fi
+    if [ -x "$prometheus" ]; then export LASTGOOD_TEST_PROMETHEUS=$prometheus; fi
+    if [ -x "$promtool" ]; then export LASTGOOD_TEST_PROMTOOL=$promtool; fi
 }
 
 # Where this machine gets Debian's main archive from, with the key that signs it: "URI|KEYRING".

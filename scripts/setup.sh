@@ -13,7 +13,7 @@ say() { printf '%s\n' "$*" >&2; }
 
 # What only the reader can mend: sentences, and the exit code for bad surroundings.
 refuse() {
-    say "$@"
+    printf '%s\n' "$@" >&2
     exit 78
 }
 
@@ -88,7 +88,7 @@ install_command() {
     if [ "$(id -u)" = 0 ] || [ "${steps%% *}" = brew ]; then
         printf '%s' "$steps"
     elif command -v sudo >/dev/null; then
-        printf '%s' "sudo ${steps/&& /&& sudo }"
+        printf '%s' "sudo ${steps/"&& "/"&& sudo "}"
     else
         printf '%s' "su -c '$steps'"
     fi
@@ -111,7 +111,7 @@ may_install() {
 
 install_packages() {
     if ! may_install "$@"; then
-        refuse "This needs the packages: $*" "and may not install them itself here. Run this, then the same command again:" \
+        refuse "Missing here, and not ours to install without more rights: $*. Run this, then $0 again:" \
             "" "    $(install_command "$@")" ""
     fi
     # Debian's own timers hold the lock for minutes on a fresh machine.
@@ -121,6 +121,11 @@ install_packages() {
     if apt-cache show "$@" >/dev/null 2>&1 && "${install[@]}" >>"$log" 2>&1 </dev/null 9>&-; then
         say "  Installed $*"
         return
+    fi
+    # apt refuses to go on over an installation that was cut off.
+    if [ -n "$(dpkg --audit 2>/dev/null)" ]; then
+        logged "Finishing an interrupted installation" \
+            "${elevate[@]}" env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
     fi
     logged "Reading the package lists" "${apt[@]}" update
     logged "Installing $*" "${install[@]}"
