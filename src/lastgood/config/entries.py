@@ -41,8 +41,10 @@ class Entry:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that ``name`` was probably meant to be, None if nothing comes near."""
-    matches = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    # Without the prefix that all share, which would make any two names alike.
+    bare = {each.removeprefix(PREFIX): each for each in known}
+    matches = get_close_matches(name.removeprefix(PREFIX), bare, n=1, cutoff=0.6)
+    return bare[matches[0]] if matches else None
 
 
 def from_environment(environ: Mapping[str, str]) -> tuple[list[Entry], list[str]]:
