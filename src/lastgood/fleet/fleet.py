@@ -82,7 +82,19 @@ class Fleet:
         self.open_alerts = Counter(alert.severity for alert in self.alerts.values())
         self.host_ids_by_name = {host.name.casefold(): host.id for host in self.hosts.values()}
 
-    # What faces and the judge ask; FleetView answers the same.
+    # What faces, rules and the judge ask; FleetView answers the same.
+
+    @property
+    def states(self) -> Mapping[str, State]:
+        return self.judging.states
+
+    @property
+    def online(self) -> Mapping[str, bool]:
+        return self.judging.online
+
+    @property
+    def blind_until(self) -> datetime | None:
+        return self.judging.blind_until
 
     def evidence_of(self, source_id: str) -> Evidence:
         return self.evidence.get(source_id, NO_EVIDENCE)

@@ -1,0 +1,138 @@
+"""Alert rules: what the judge told about one source or host -> a finding, or nothing. One function a rule.
+
+A rule reads what was told (states, presence), never raw facts, so that alerts and the other faces agree. The ids are
+promises: people silence and route by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from lastgood.fleet.fleet import START_GRACE
+from lastgood.fleet.judge import Known, verdict
+from lastgood.fleet.reason import moment
+from lastgood.model.alert import AlertKey, Finding, Severity
+from lastgood.model.source import State
+
+
+class Told(Known, Protocol):
+    """What rules read: the known things and what was last told of them."""
+
+    @property
+    def states(self) -> Mapping[str, State]: ...
+    @property
+    def online(self) -> Mapping[str, bool]: ...
+    @property
+    def blind_until(self) -> datetime | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """``say`` answers the message, or None where there is nothing to find. ``meaning`` goes into the docs."""
+
+    id: str
+    entity_kind: str
+    severity: Severity
+    meaning: str
+    say: Callable[[Told, str, datetime], str | None]
+
+
+def is_blind(told: Told, now: datetime) -> bool:
+    """Whether we started so recently that silence is no evidence."""
+    return told.blind_until is not None and now < told.blind_until
+
+
+def is_held(told: Told, source_id: str, now: datetime) -> bool:
+    """Whether alerts of this source stay as they are: we know nothing, and it may well be our own fault."""
+    return told.states.get(source_id) is State.UNKNOWN and is_blind(told, now)
+
+
+def findings(told: Told, kind: str, entity_id: str, now: datetime) -> Iterator[Finding]:
+    """What the rules of this kind of entity find in it now."""
+    for rule in RULES:
+        if rule.entity_kind == kind and (finding := apply(rule, told, entity_id, now)) is not None:
+            yield finding
+
+
+def apply(rule: Rule, told: Told, entity_id: str, now: datetime) -> Finding | None:
+    """The finding of one rule about one entity."""
+    message = rule.say(told, entity_id, now)
+    if message is None:
+        return None
+    host_id = entity_id if rule.entity_kind == "host" else told.sources[entity_id].host_id
+    key = AlertKey(rule.id, rule.entity_kind, entity_id)
+    return Finding(key=key, severity=rule.severity, message=message, host_id=host_id)
+
+
+def _when(state: State) -> Callable[[Told, str, datetime], str | None]:
+    def say(told: Told, source_id: str, now: datetime) -> str | None:
+        if told.states.get(source_id) is not state:
+            return None
+        if state is State.UNKNOWN and is_blind(told, now):
+            return None
+        source = told.sources[source_id]
+        host = told.hosts.get(source.host_id)
+        return f"{source.name} on {host.name if host else source.restic_host}: {verdict(told, source_id, now).reason}"
+
+    return say
+
+
+def _host_offline(told: Told, host_id: str, now: datetime) -> str | None:
+    if told.online.get(host_id, False):
+        return None
+    host = told.hosts[host_id]
+    seen_at = told.presence_of(host_id).seen_at
+    if seen_at is not None:
+        return f"{host.name} is offline; its agent was last heard at {moment(seen_at)}."
+    if now < host.enrolled_at + START_GRACE:
+        return None  # enrolled a moment ago; its agent may still be on its way
+    return f"{host.name} is offline; its agent was never heard."
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        id="backup_failed",
+        entity_kind="source",
+        severity=Severity.CRITICAL,
+        meaning="The newest backup failed or was lost, or the last good one is known to be damaged.",
+        say=_when(State.FAILED),
+    ),
+    Rule(
+        id="backup_missed",
+        entity_kind="source",
+        severity=Severity.CRITICAL,
+        meaning="A backup was due, its grace is over, and we know that no good one came.",
+        say=_when(State.MISSED),
+    ),
+    Rule(
+        id="backup_never",
+        entity_kind="source",
+        severity=Severity.CRITICAL,
+        meaning="There was never a good backup, and the first one is past its grace.",
+        say=_when(State.NEVER),
+    ),
+    Rule(
+        id="backup_unknown",
+        entity_kind="source",
+        severity=Severity.WARNING,
+        meaning="A backup was due and its grace is over, but we could not look, or nothing says when one is due.",
+        say=_when(State.UNKNOWN),
+    ),
+    Rule(
+        id="backup_partial",
+        entity_kind="source",
+        severity=Severity.WARNING,
+        meaning="The newest backup made a snapshot that lacks files.",
+        say=_when(State.PARTIAL),
+    ),
+    Rule(
+        id="host_offline",
+        entity_kind="host",
+        severity=Severity.WARNING,
+        meaning="The host's agent was not heard for 90 seconds, or never since it was enrolled.",
+        say=_host_offline,
+    ),
+)

@@ -1,0 +1,72 @@
+"""What connections and heartbeats say about hosts: who is there, and until when we would have known of any run.
+
+``hub/session.py`` tells, the judge reads. Held in memory beside the facts, never one of them. Each function answers
+whether ``connected`` or ``synced`` changed, which is when the host must be judged again; plain life signs only move
+instants. The one rule: no instant ever goes back, whatever the wall clock does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from lastgood.fleet.fleet import Judging
+from lastgood.fleet.judge import OFFLINE_AFTER
+from lastgood.model.host import ABSENT, Presence
+
+__all__ = ["OFFLINE_AFTER", "connected", "disconnected", "heard", "synced"]
+
+
+def connected(judging: Judging, host_id: str, at: datetime) -> bool:
+    """The agent proved who it is. A newer connection that takes over starts unsynced: its spool may hold more."""
+    before = judging.presence.get(host_id, ABSENT)
+    judging.presence[host_id] = replace(
+        before, connected=True, synced=False, seen_at=_later(before.seen_at, at), round_trip_seconds=None
+    )
+    return not before.connected or before.synced
+
+
+def heard(
+    judging: Judging,
+    host_id: str,
+    at: datetime,
+    *,
+    clock_offset_seconds: float | None = None,
+    round_trip_seconds: float | None = None,
+) -> None:
+    """A frame came. ``clock_offset_seconds`` is the agent's clock minus ours; None leaves what was known."""
+    before = judging.presence.get(host_id, ABSENT)
+    if not before.connected:
+        return
+    offset, trip = before.clock_offset_seconds, before.round_trip_seconds
+    judging.presence[host_id] = Presence(
+        connected=True,
+        synced=before.synced,
+        seen_at=_later(before.seen_at, at),
+        observed_at=_later(before.observed_at, at) if before.synced else before.observed_at,
+        clock_offset_seconds=offset if clock_offset_seconds is None else clock_offset_seconds,
+        round_trip_seconds=trip if round_trip_seconds is None else round_trip_seconds,
+    )
+
+
+def synced(judging: Judging, host_id: str, at: datetime, in_step: bool) -> bool:
+    """Whether all that the agent said it has is committed, as of ``at``."""
+    before = judging.presence.get(host_id, ABSENT)
+    if not before.connected or before.synced == in_step:
+        return False
+    observed_at = _later(before.observed_at, at) if in_step else before.observed_at
+    judging.presence[host_id] = replace(before, synced=in_step, observed_at=observed_at)
+    return True
+
+
+def disconnected(judging: Judging, host_id: str) -> bool:
+    """The connection is over. What was last seen and observed stays: we knew until then, and no longer."""
+    before = judging.presence.get(host_id, ABSENT)
+    if not before.connected:
+        return False
+    judging.presence[host_id] = replace(before, connected=False, synced=False)
+    return True
+
+
+def _later(known: datetime | None, at: datetime) -> datetime:
+    return at if known is None or at > known else known
