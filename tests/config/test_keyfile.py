@@ -74,6 +74,21 @@ def test_a_missing_folder_is_a_sentence_with_the_path(tmp_path):
         load_or_make_key(tmp_path / "absent" / "secret.key")
 
 
+def test_a_link_that_leads_nowhere_is_a_sentence_and_is_left_alone(tmp_path):
+    path = tmp_path / "secret.key"
+    path.symlink_to(tmp_path / "unmounted")
+    with pytest.raises(ConfigError, match="no such file or directory"):
+        load_or_make_key(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["secret.key"]
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_a_key_of_another_length_is_not_made(tmp_path, length):
+    with pytest.raises(ValueError, match="32 bytes"):
+        load_or_make_key(tmp_path / "secret.key", bytes(length))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_in_its_place_is_a_sentence(tmp_path):
     with pytest.raises(ConfigError, match="is a directory"):
         load_or_make_key(tmp_path)

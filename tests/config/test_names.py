@@ -158,7 +158,7 @@ def test_names_that_steer_commands_and_tests_are_no_settings():
     ("text", "expected"),
     [
         ('[metrics]\ntokn = "x"\n', "metrics.tokn is not a setting; did you mean metrics.token?"),
-        ('[metrix]\ntoken = "x"\n', "metrix is not known; did you mean metrics?"),
+        ('[metriks]\ntoken = "x"\n', "metriks is not known; did you mean metrics?"),
         ('metric_token = "x"\n', "metric_token is not known; did you mean metrics_token?"),
         ("[log]\npartial_is_success = true\n", "did you mean metrics.partial_is_success?"),
         ('server = "x"\n', "server is a section; write its settings below it."),
@@ -172,4 +172,4 @@ def test_an_unknown_key_in_a_file_is_refused_with_file_and_nearest_name(text, ex
 
 
 def test_an_unknown_key_is_refused_even_where_the_environment_wins():
-    assert "log.levle" in refusal({"LASTGOOD_LOG__LEVEL": "info"}, {TOML: '[log]\nlevle = "info"\n'})
+    assert "log.levels" in refusal({"LASTGOOD_LOG__LEVEL": "info"}, {TOML: '[log]\nlevels = "info"\n'})

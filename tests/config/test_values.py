@@ -59,6 +59,8 @@ def test_a_list_in_a_file_may_be_a_list_or_text_with_commas_but_no_number():
         ('[metrics]\nauth = "false"\n', "must be true or false without quotes, not 'false'."),
         ("[log]\nlevel = 3\n", "must be one of debug, info, warning, error, not 3."),
         ("[server]\ndata_dir = 3\n", "must be a path written as text, in quotes."),
+        ('[server]\ndata_dir = "a\\u0000b"\n', "is not a path."),
+        ("[metrics]\ntoken_file = 3\n", "must be the path of a file."),
         ('[server]\ndata_dir = ""\n', "is empty: leave the name out, or give it a value."),
     ],
 )
@@ -66,7 +68,7 @@ def test_a_value_of_the_wrong_kind_in_a_file_is_refused(text, expected):
     assert refusal(files={TOML: text}).endswith(expected)
 
 
-@pytest.mark.parametrize("text", ["maybe", "tru", "2"])
+@pytest.mark.parametrize("text", ["maybe", "truth", "2"])
 def test_a_flag_that_is_neither_is_refused(text):
     assert "must be true or false, not" in refusal({"LASTGOOD_METRICS__AUTH": text})
 
