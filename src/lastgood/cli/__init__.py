@@ -1,0 +1,26 @@
+"""The command line: one file a command group, and the one place where errors become sentences and exit codes.
+
+Exit codes: 0 well, 1 it failed, 2 wrong usage, 78 the configuration or the surroundings must be mended. Modules of a
+command are imported when it runs, so ``lastgood version`` does not pay for a web server.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+EXIT_CONFIG = 78
+
+
+def main() -> None:
+    """Run the command named on the command line and exit with its code."""
+    from lastgood.cli.app import app
+    from lastgood.errors import ConfigError, LastgoodError
+
+    try:
+        app(standalone_mode=True)
+    except LastgoodError as error:
+        if "--debug" in sys.argv or os.environ.get("LASTGOOD_DEBUG"):
+            raise
+        print(f"lastgood: {error}", file=sys.stderr)  # noqa: T201 - this is the terminal
+        sys.exit(EXIT_CONFIG if isinstance(error, ConfigError) else 1)

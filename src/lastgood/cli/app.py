@@ -1,0 +1,25 @@
+"""The tree of commands. Each module under ``cli`` holds one group; this file only names them."""
+
+from __future__ import annotations
+
+import typer
+
+from lastgood.cli import agent, check, hub, up, user
+
+app = typer.Typer(
+    name="lastgood",
+    help="When was the last good backup of everything you run?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("up")(up.up)
+app.command("serve")(hub.serve)
+app.command("check-config")(check.check_config)
+app.command("healthz")(check.healthz)
+app.command("version")(check.version)
+app.add_typer(agent.app, name="agent")
+app.add_typer(user.app, name="user")
