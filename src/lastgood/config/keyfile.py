@@ -13,6 +13,7 @@ import os
 import stat
 from pathlib import Path
 
+from lastgood.config.private import write_once
 from lastgood.errors import ConfigError
 
 KEY_BYTES = 32
@@ -25,7 +26,10 @@ def load_or_make_key(path: Path, entropy: bytes | None = None) -> bytes:
     """
     try:
         if not path.exists():
-            _make(path, os.urandom(KEY_BYTES) if entropy is None else entropy)
+            key = os.urandom(KEY_BYTES) if entropy is None else entropy
+            if len(key) != KEY_BYTES:
+                raise ValueError(f"a secret key has {KEY_BYTES} bytes")
+            write_once(path, base64.b64encode(key) + b"\n")
         return _read(path)
     except OSError as fault:
         reason = (fault.strerror or type(fault).__name__).lower()
@@ -33,30 +37,6 @@ def load_or_make_key(path: Path, entropy: bytes | None = None) -> bytes:
             f"Cannot use the secret key file {path}: {reason}; check that its folder exists and belongs to the "
             "user that runs lastgood, or set server.secret_key_file."
         ) from None
-
-
-def _make(path: Path, key: bytes) -> None:
-    """Write under another name, then link: a crash leaves no half key, and whoever comes second changes nothing."""
-    if len(key) != KEY_BYTES:
-        raise ValueError(f"a secret key has {KEY_BYTES} bytes")
-    draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(handle, "wb") as file:  # noqa: PTH123 - the descriptor carries flags and mode
-            file.write(base64.b64encode(key) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            path.hardlink_to(draft)
-        except FileExistsError:
-            return
-    finally:
-        draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _read(path: Path) -> bytes:
