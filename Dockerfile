@@ -24,8 +24,8 @@ RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         ca-certificates openssh-client restic tzdata $(command -v python3 >/dev/null || echo python3) \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log \
-    && groupadd --system --gid 10001 lastgood \
-    && useradd --system --uid 10001 --gid lastgood --home-dir /var/lib/lastgood --shell /usr/sbin/nologin lastgood \
+    && groupadd --gid 10001 lastgood \
+    && useradd --uid 10001 --gid lastgood --home-dir /var/lib/lastgood --no-create-home --shell /usr/sbin/nologin lastgood \
     && install -d -o lastgood -g lastgood -m 0700 /var/lib/lastgood
 COPY --from=build /opt/lastgood /opt/lastgood
 # Everything that is written goes to the volume or to /tmp, so the root may be read-only.
@@ -39,6 +39,6 @@ WORKDIR /var/lib/lastgood
 VOLUME /var/lib/lastgood
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --start-interval=1s CMD ["lastgood", "healthz"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD ["lastgood", "healthz"]
 ENTRYPOINT ["lastgood"]
 CMD ["serve"]
