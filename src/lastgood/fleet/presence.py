@@ -14,7 +14,7 @@ from lastgood.fleet.fleet import Judging
 from lastgood.fleet.judge import OFFLINE_AFTER
 from lastgood.model.host import ABSENT, Presence
 
-__all__ = ["OFFLINE_AFTER", "connected", "disconnected", "heard", "synced"]
+__all__ = ["OFFLINE_AFTER", "connected", "disconnected", "heard", "remembered", "synced"]
 
 
 def connected(judging: Judging, host_id: str, at: datetime) -> bool:
@@ -66,6 +66,23 @@ def disconnected(judging: Judging, host_id: str) -> bool:
         return False
     judging.presence[host_id] = replace(before, connected=False, synced=False)
     return True
+
+
+def remembered(
+    judging: Judging,
+    host_id: str,
+    *,
+    seen_at: datetime | None,
+    observed_at: datetime | None,
+    stopped_at: datetime | None,
+    at: datetime,
+) -> None:
+    """At a start of the hub: what was known of a host when we stopped.
+
+    Who was online then is given the time to come back: nobody is offline before 90 s of listening.
+    """
+    was_online = seen_at is not None and stopped_at is not None and stopped_at - seen_at < OFFLINE_AFTER
+    judging.presence[host_id] = Presence(seen_at=at if was_online else seen_at, observed_at=observed_at)
 
 
 def _later(known: datetime | None, at: datetime) -> datetime:
