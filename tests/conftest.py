@@ -1,4 +1,4 @@
-"""Options of the whole suite; importing it puts ``tests`` itself on the path (``from tests.builders import a_host``)."""
+"""Options of the whole suite. Being here, it also makes ``from tests.builders import a_host`` work everywhere."""
 
 from __future__ import annotations
 

@@ -1,0 +1,238 @@
+"""The ``backup_*`` vocabulary: one set of names for every backup tool.
+
+Takes a frozen view whose states the judge has told; gives what is known of each source and repository. The one
+rule: a value that nobody knows is an absent row, and every name here passes promtool's lint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lastgood.fleet.fleet import FleetView
+from lastgood.fleet.judge import observed_at
+from lastgood.fleet.weigh import is_proven_good
+from lastgood.metrics.entities import REPOSITORY, SOURCE, epoch
+from lastgood.metrics.family import Family, Type, Value
+from lastgood.metrics.vocabulary import Vocabulary
+from lastgood.model.job import Outcome, Run
+from lastgood.model.repository import RepositoryState
+from lastgood.model.source import last_good
+
+SOURCE_LABELS = ("source", "tool", "host", "name", "repository")
+REPOSITORY_LABELS = ("repository", "repository_id", "tool")
+"""Names of repositories need not be unique, so the id keeps two series apart."""
+
+
+def _source(view: FleetView, source_id: str) -> tuple[str, ...]:
+    source = view.sources[source_id]
+    host = view.hosts.get(source.host_id)
+    repository = view.repositories.get(source.repository_id)
+    return (
+        source_id,
+        source.tool,
+        source.restic_host if host is None else host.name,
+        source.name,
+        "" if repository is None else repository.name,
+    )
+
+
+def _source_and_state(view: FleetView, source_id: str) -> tuple[str, ...]:
+    return (*_source(view, source_id), view.states.get(source_id, ""))
+
+
+def _repository(view: FleetView, repository_id: str) -> tuple[str, ...]:
+    repository = view.repositories[repository_id]
+    return repository.name, repository_id, repository.tool
+
+
+def _good(view: FleetView, source_id: str) -> Run | None:
+    return last_good(view.sources[source_id], view.evidence_of(source_id))
+
+
+def _good_end(view: FleetView, source_id: str) -> Value:
+    run = _good(view, source_id)
+    return None if run is None else epoch(run.ended_at)
+
+
+def _good_start(view: FleetView, source_id: str) -> Value:
+    run = _good(view, source_id)
+    return None if run is None else epoch(run.started_at)
+
+
+def _good_duration(view: FleetView, source_id: str) -> Value:
+    run = _good(view, source_id)
+    return None if run is None else run.duration_seconds
+
+
+def _good_size(view: FleetView, source_id: str) -> Value:
+    run = _good(view, source_id)
+    return None if run is None else run.size_bytes
+
+
+def _good_added(view: FleetView, source_id: str) -> Value:
+    run = _good(view, source_id)
+    return None if run is None else run.added_bytes
+
+
+def _attempt_at(view: FleetView, source_id: str) -> Value:
+    run = view.evidence_of(source_id).last_attempt
+    return None if run is None else epoch(run.ended_at)
+
+
+def _attempt_success(view: FleetView, source_id: str) -> Value:
+    run = view.evidence_of(source_id).last_attempt
+    if run is None:
+        return None
+    if run.outcome is Outcome.PARTIAL:
+        return view.sources[source_id].accept_partial
+    return is_proven_good(run)
+
+
+def _target(view: FleetView, source_id: str) -> Value:
+    span = view.sources[source_id].target or view.evidence_of(source_id).interval
+    return None if span is None else span.total_seconds()
+
+
+def _due(view: FleetView, source_id: str) -> Value:
+    """Nothing more is due of an archived source."""
+    archived = view.sources[source_id].archived_by is not None
+    return None if archived else epoch(view.evidence_of(source_id).due_at)
+
+
+def _observed(view: FleetView, source_id: str) -> Value:
+    if view.evaluated_at is None:
+        return None
+    return epoch(observed_at(view, view.sources[source_id], view.evaluated_at))
+
+
+def _repository_up(view: FleetView, repository_id: str) -> Value:
+    state = view.repository_states.get(repository_id, RepositoryState.UNKNOWN)
+    return None if state is RepositoryState.UNKNOWN else state is RepositoryState.UP
+
+
+def _locks(view: FleetView, repository_id: str) -> Value:
+    locks = view.repository_evidence_of(repository_id).locks
+    return None if locks is None else len(locks)
+
+
+def _of_source(name: str, help_: str, value: Callable[[FleetView, str], Value], *reads: str) -> Family[FleetView]:
+    """A row a source. Its labels name host and repository, so a renamed one touches it too."""
+    return Family(
+        name=name,
+        help=help_,
+        type=Type.COUNTER if name.endswith("_total") else Type.GAUGE,
+        entity=SOURCE,
+        reads=("host", "repository", *reads),
+        label_names=SOURCE_LABELS,
+        labels=_source,
+        value=value,
+    )
+
+
+def _of_repository(name: str, help_: str, value: Callable[[FleetView, str], Value], *reads: str) -> Family[FleetView]:
+    return Family(
+        name=name,
+        help=help_,
+        entity=REPOSITORY,
+        reads=reads,
+        label_names=REPOSITORY_LABELS,
+        labels=_repository,
+        value=value,
+    )
+
+
+FAMILIES: tuple[Family[FleetView], ...] = (
+    _of_source(
+        "backup_source_info",
+        "Always 1; one row for each source that should be backed up.",
+        lambda _view, _id: 1,
+    ),
+    Family(
+        name="backup_source_state",
+        help="Always 1; the state label says how this source stands. Only the current state has a row.",
+        entity=SOURCE,
+        reads=("host", "repository", "state"),
+        label_names=(*SOURCE_LABELS, "state"),
+        labels=_source_and_state,
+        value=lambda view, source_id: 1 if source_id in view.states else None,
+    ),
+    _of_source(
+        "backup_source_running",
+        "1 while a backup of this source runs, 0 otherwise.",
+        lambda view, source_id: source_id in view.running_of_source,
+        "run",
+    ),
+    _of_source(
+        "backup_last_good_timestamp_seconds",
+        "Unix time at which the last good backup ended.",
+        _good_end,
+    ),
+    _of_source(
+        "backup_last_good_start_timestamp_seconds",
+        "Unix time at which the last good backup began; what changed later is not in it.",
+        _good_start,
+    ),
+    _of_source(
+        "backup_last_attempt_timestamp_seconds",
+        "Unix time at which the newest attempt ended, whatever came of it; cancelled and dry runs are none.",
+        _attempt_at,
+    ),
+    _of_source(
+        "backup_last_attempt_success",
+        "1 if the newest attempt made a good backup, 0 otherwise.",
+        _attempt_success,
+    ),
+    _of_source("backup_last_duration_seconds", "How long the last good backup took.", _good_duration),
+    _of_source("backup_last_size_bytes", "How much the last good backup holds.", _good_size),
+    _of_source("backup_last_added_bytes", "How much the last good backup added to its repository.", _good_added),
+    _of_source(
+        "backup_snapshots",
+        "How many snapshots of this source are held.",
+        lambda view, source_id: view.evidence_of(source_id).snapshots,
+    ),
+    _of_source(
+        "backup_target_seconds",
+        "How old the last good backup may become: the target that was set, else the interval of the schedule.",
+        _target,
+    ),
+    _of_source(
+        "backup_due_timestamp_seconds",
+        "Unix time at which the next good backup is or was due, without grace.",
+        _due,
+    ),
+    _of_source(
+        "backup_observed_timestamp_seconds",
+        "Unix time up to which lastgood knows what happened to this source.",
+        _observed,
+        "presence",
+        "clock",
+    ),
+    _of_source(
+        "backup_expected_runs_total",
+        "Backups that the schedule asked for and whose deadline is past.",
+        lambda view, source_id: view.evidence_of(source_id).expected_runs,
+    ),
+    _of_source(
+        "backup_good_runs_total",
+        "Backups that the schedule asked for and that were good in time, or are known to be good since.",
+        lambda view, source_id: view.evidence_of(source_id).good_runs,
+    ),
+    _of_repository(
+        "backup_repository_up",
+        "1 if the repository answered the newest look into it, 0 if not; absent while nobody knows.",
+        _repository_up,
+        "repository_state",
+    ),
+    _of_repository(
+        "backup_repository_size_bytes",
+        "Size of what the repository stores.",
+        lambda view, repository_id: view.repository_evidence_of(repository_id).size_bytes,
+    ),
+    _of_repository("backup_repository_locks", "Locks that lie in the repository.", _locks),
+)
+
+VOCABULARY = Vocabulary(
+    name="backup",
+    purpose="Every source and repository of every tool under the same names; made for new dashboards and rules.",
+    fleet=FAMILIES,
+)

@@ -1,0 +1,179 @@
+"""The ``lastgood_*`` and ``process_*`` families: how the hub itself is doing.
+
+Takes ``OwnFacts``; every replica tells its own. The one rule: a number that this process does not have is an absent
+row. ``process_*`` are the standard names of the Prometheus client libraries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lastgood.metrics.entities import COLLECTOR, HUB, epoch
+from lastgood.metrics.family import Family, Type, Value
+from lastgood.metrics.own_facts import IngestFacts, OwnFacts, ProcessFacts, ScrapeFacts, StoreFacts
+from lastgood.metrics.vocabulary import Vocabulary
+
+
+def _of_hub(name: str, help_: str, value: Callable[[OwnFacts], Value]) -> Family[OwnFacts]:
+    return Family(
+        name=name,
+        help=help_,
+        type=Type.COUNTER if name.endswith("_total") else Type.GAUGE,
+        entity=HUB,
+        value=lambda facts, _id: value(facts),
+    )
+
+
+def _of_scrape(name: str, help_: str, value: Callable[[ScrapeFacts], Value]) -> Family[OwnFacts]:
+    return _of_hub(name, help_, lambda facts: None if facts.scrape is None else value(facts.scrape))
+
+
+def _of_ingest(name: str, help_: str, value: Callable[[IngestFacts], Value]) -> Family[OwnFacts]:
+    return _of_hub(name, help_, lambda facts: None if facts.ingest is None else value(facts.ingest))
+
+
+def _of_store(name: str, help_: str, value: Callable[[StoreFacts], Value]) -> Family[OwnFacts]:
+    return _of_hub(name, help_, lambda facts: None if facts.store is None else value(facts.store))
+
+
+def _of_process(name: str, help_: str, value: Callable[[ProcessFacts], Value]) -> Family[OwnFacts]:
+    return _of_hub(name, help_, lambda facts: None if facts.process is None else value(facts.process))
+
+
+def _of_collector(name: str, help_: str, value: Callable[[OwnFacts, str], Value]) -> Family[OwnFacts]:
+    return Family(
+        name=name,
+        help=help_,
+        entity=COLLECTOR,
+        label_names=("collector",),
+        labels=lambda _facts, collector: (collector,),
+        value=value,
+    )
+
+
+FAMILIES: tuple[Family[OwnFacts], ...] = (
+    Family(
+        name="lastgood_build_info",
+        help="Always 1; the labels say which build answers.",
+        entity=HUB,
+        label_names=("version", "commit", "python"),
+        labels=lambda facts, _id: (facts.build.version, facts.build.commit, facts.build.python),
+        value=lambda _facts, _id: 1,
+    ),
+    _of_hub("lastgood_agents_connected", "Agents connected to this process.", lambda facts: facts.agents_connected),
+    _of_hub(
+        "lastgood_last_evaluation_timestamp_seconds",
+        "Unix time of the moment for which all states on this page hold.",
+        lambda facts: epoch(facts.evaluated_at),
+    ),
+    _of_hub(
+        "lastgood_metrics_public",
+        "1 if anybody who reaches the port may scrape, 0 if a token or a network is asked for.",
+        lambda facts: facts.metrics_public,
+    ),
+    _of_hub(
+        "lastgood_quarantine_facts",
+        "Facts set aside because they could not be learned; each has its reason in the database.",
+        lambda facts: facts.quarantine_rows,
+    ),
+    _of_collector(
+        "lastgood_collector_success",
+        "1 if the newest round of this collector succeeded, 0 otherwise.",
+        lambda facts, name: facts.collectors[name].success,
+    ),
+    _of_collector(
+        "lastgood_collector_duration_seconds",
+        "How long the newest round of this collector took.",
+        lambda facts, name: facts.collectors[name].duration_seconds,
+    ),
+    _of_collector(
+        "lastgood_collector_last_success_timestamp_seconds",
+        "Unix time at which this collector last succeeded; what it told keeps that age.",
+        lambda facts, name: epoch(facts.collectors[name].last_success_at),
+    ),
+    _of_scrape(
+        "lastgood_scrape_requests_total",
+        "Requests for this page, this one included.",
+        lambda scrape: scrape.requests,
+    ),
+    _of_scrape(
+        "lastgood_scrape_refused_total",
+        "Requests for this page that the gate refused.",
+        lambda scrape: scrape.refused,
+    ),
+    _of_scrape(
+        "lastgood_scrape_overloaded_total",
+        "Requests for this page that were sent away because too many came at once.",
+        lambda scrape: scrape.overloaded,
+    ),
+    _of_scrape(
+        "lastgood_scrape_failures_total",
+        "Requests for this page that failed for a reason of our own.",
+        lambda scrape: scrape.failures,
+    ),
+    _of_scrape(
+        "lastgood_scrape_duration_seconds",
+        "How long the newest finished rendering took.",
+        lambda scrape: scrape.duration_seconds,
+    ),
+    _of_scrape(
+        "lastgood_scrape_size_bytes",
+        "Size of the newest finished body as it was sent, compressed if it was.",
+        lambda scrape: scrape.size_bytes,
+    ),
+    _of_ingest("lastgood_ingest_facts_total", "Facts committed and learned.", lambda ingest: ingest.facts),
+    _of_ingest(
+        "lastgood_ingest_duplicates_total",
+        "Facts that came again and were recognised.",
+        lambda ingest: ingest.duplicates,
+    ),
+    _of_ingest(
+        "lastgood_ingest_quarantined_total",
+        "Facts that were committed but could not be learned.",
+        lambda ingest: ingest.quarantined,
+    ),
+    _of_store("lastgood_store_commits_total", "Transactions committed.", lambda store: store.commits),
+    _of_store(
+        "lastgood_store_commit_seconds_total",
+        "Time spent in transactions, until each was on disk.",
+        lambda store: store.commit_seconds,
+    ),
+    _of_store(
+        "lastgood_store_failures_total",
+        "Transactions that the database refused; nothing of them was acknowledged.",
+        lambda store: store.failures,
+    ),
+    _of_store(
+        "lastgood_store_queue_depth",
+        "Writes that wait for the database now.",
+        lambda store: store.queue_depth,
+    ),
+    _of_process(
+        "process_cpu_seconds_total",
+        "Total user and system CPU time spent in seconds.",
+        lambda process: process.cpu_seconds,
+    ),
+    _of_process("process_open_fds", "Number of open file descriptors.", lambda process: process.open_files),
+    _of_process("process_max_fds", "Maximum number of open file descriptors.", lambda process: process.most_files),
+    _of_process(
+        "process_virtual_memory_bytes",
+        "Virtual memory size in bytes.",
+        lambda process: process.virtual_bytes,
+    ),
+    _of_process(
+        "process_resident_memory_bytes",
+        "Resident memory size in bytes.",
+        lambda process: process.resident_bytes,
+    ),
+    _of_process(
+        "process_start_time_seconds",
+        "Start time of the process since unix epoch in seconds.",
+        lambda process: process.started_seconds,
+    ),
+)
+
+VOCABULARY = Vocabulary(
+    name="own",
+    purpose="How lastgood itself is doing: collectors, database, scrapes and the process.",
+    own=FAMILIES,
+)

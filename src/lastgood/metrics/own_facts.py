@@ -1,0 +1,91 @@
+"""What lastgood knows of itself, as plain numbers that the composition root fills in.
+
+Comes in: counters and moments of the running process. Goes out: what ``metrics/own.py`` and ``rm_build_info`` tell.
+The one rule: None means that this process does not know or has no such part, and is told as absence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+UNKNOWN_COMMIT = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """Which program this is; ``python`` is the interpreter's version."""
+
+    version: str
+    commit: str = UNKNOWN_COMMIT
+    python: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorFacts:
+    """How a collector's newest round went; success None before the first has ended."""
+
+    success: bool | None = None
+    duration_seconds: float | None = None
+    last_success_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScrapeFacts:
+    """What the scrape endpoint counted; the last rendering is None before the first."""
+
+    requests: int = 0
+    refused: int = 0
+    overloaded: int = 0
+    failures: int = 0
+    duration_seconds: float | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFacts:
+    """The writer's work since this process began; ``queue_depth`` is what waits for it now."""
+
+    commits: int
+    commit_seconds: float
+    failures: int
+    queue_depth: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestFacts:
+    """Facts taken since this process began, those recognised as seen already, and those set aside."""
+
+    facts: int
+    duplicates: int
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessFacts:
+    """What the kernel says of this process; what a platform does not tell is None."""
+
+    cpu_seconds: float | None = None
+    resident_bytes: int | None = None
+    virtual_bytes: int | None = None
+    open_files: int | None = None
+    most_files: int | None = None
+    started_seconds: float | None = None
+    """Seconds since 1970 at which the process began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnFacts:
+    """One moment of the running process. ``quarantine_rows`` is how many facts lie in quarantine now."""
+
+    build: Build
+    agents_connected: int | None = None
+    collectors: Mapping[str, CollectorFacts] = field(default_factory=dict)
+    scrape: ScrapeFacts | None = None
+    ingest: IngestFacts | None = None
+    store: StoreFacts | None = None
+    quarantine_rows: int | None = None
+    evaluated_at: datetime | None = None
+    metrics_public: bool | None = None
+    process: ProcessFacts | None = None

@@ -1,0 +1,39 @@
+"""A vocabulary: the families that belong together under one name, and the sections of a page made of some.
+
+Comes in: a frozen view of the fleet and what the process knows of itself. Goes out: sections for ``metrics/text.py``.
+The one rule: no two families of all vocabularies publish the same name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from lastgood.fleet.fleet import FleetView
+from lastgood.metrics.family import Family
+from lastgood.metrics.own_facts import OwnFacts
+from lastgood.metrics.text import Section
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """``fleet`` families read a ``FleetView``, ``own`` families the process; ``purpose`` is for the documentation."""
+
+    name: str
+    purpose: str
+    fleet: tuple[Family[FleetView], ...] = ()
+    own: tuple[Family[OwnFacts], ...] = ()
+
+    @property
+    def families(self) -> tuple[Family[Any], ...]:
+        return tuple(sorted((*self.fleet, *self.own), key=lambda family: family.name))
+
+
+def sections(vocabularies: Iterable[Vocabulary], view: FleetView, facts: OwnFacts) -> list[Section]:
+    """The page that these vocabularies make of one moment."""
+    chosen = list(vocabularies)
+    return [
+        Section([family for vocabulary in chosen for family in vocabulary.fleet], view),
+        Section([family for vocabulary in chosen for family in vocabulary.own], facts),
+    ]
