@@ -107,6 +107,6 @@ def refuse_clashes(families: Iterable[Family[V]]) -> None:
     owners: dict[str, str] = {}
     for family in families:
         for name in {family.name, family.base_name, *family.sample_names}:
-            owner = owners.setdefault(name, family.name)
-            if owner != family.name:
-                raise ValueError(f"the metric families {owner!r} and {family.name!r} both publish {name!r}")
+            if name in owners:
+                raise ValueError(f"the metric families {owners[name]!r} and {family.name!r} both publish {name!r}")
+            owners[name] = family.name
