@@ -38,6 +38,8 @@ class Changes:
     runs: set[str] = field(default_factory=set)
     alerts: set[AlertKey] = field(default_factory=set)
     moments: list[LedgerRow] = field(default_factory=list)
+    orders: set[str] = field(default_factory=set)
+    """Hosts whose agents may have to be told something new."""
 
 
 def learn(fleet: Fleet, told: fact.Fact) -> Changes:
@@ -95,6 +97,7 @@ def _agent_reported(fleet: Fleet, told: fact.AgentReported, changes: Changes) ->
 def _repository_configured(fleet: Fleet, told: fact.RepositoryConfigured, changes: Changes) -> None:
     fleet.repositories[told.repository.id] = told.repository
     _touch_repository(fleet, told.repository.id, changes)
+    changes.orders.update(changes.hosts)
 
 
 def _repository_probed(fleet: Fleet, told: fact.RepositoryProbed, changes: Changes) -> None:
@@ -116,6 +119,8 @@ def _repository_probed(fleet: Fleet, told: fact.RepositoryProbed, changes: Chang
         observed_at=newest(before.observed_at, told.probed_at),
     )
     _touch_repository(fleet, told.repository_id, changes)
+    if before.identity is None and told.identity is not None:
+        changes.orders.update(changes.hosts)  # nobody may initialise it any more
 
 
 def _repository_sized(fleet: Fleet, told: fact.RepositorySized, changes: Changes) -> None:
@@ -175,6 +180,7 @@ def _source_configured(fleet: Fleet, told: fact.SourceConfigured, changes: Chang
     fleet.sources_of_repository.setdefault(source.repository_id, {})[source.id] = None
     changes.sources.add(source.id)
     changes.hosts.add(source.host_id)
+    changes.orders.add(source.host_id)
     changes.repositories.add(source.repository_id)
 
 

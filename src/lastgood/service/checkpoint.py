@@ -1,0 +1,159 @@
+"""Keeps the state rows close behind the fleet, and makes the fleet of them again at a start.
+
+Ingest notes what each learned fact touched; every few seconds the values noted so far are written in one transaction
+with the place in the log that they stand for, and the log is trimmed behind it. The one rule: what is written is what
+the fleet held right after the fact ``folded_upto``; values are captured as they change, never read later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from lastgood.errors import ConfigError, StoreError
+from lastgood.fleet.expect import LedgerRow
+from lastgood.fleet.fleet import Fleet
+from lastgood.fleet.learn import Changes, learn
+from lastgood.model.fact import Fact
+from lastgood.store import log
+from lastgood.store.database import GROUP_WEIGHT, Database
+from lastgood.store.history import save_ledger
+from lastgood.store.log import Quarantined, Unreadable
+from lastgood.store.rows import Key, encode_rows, load, rows_of, save_rows, totals_of
+
+EVERY_SECONDS = 5.0
+EVERY_FACTS = 20_000
+
+_log = structlog.get_logger("lastgood.checkpoint")
+
+
+@dataclass(slots=True)
+class _Noted:
+    """What changed since a checkpoint; the newest value of each row."""
+
+    rows: dict[Key, Any] = field(default_factory=dict)
+    moments: dict[tuple[str, datetime], LedgerRow] = field(default_factory=dict)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    facts: int = 0
+
+    def before(self, later: _Noted) -> _Noted:
+        """This and what was noted later, as one."""
+        return _Noted(
+            rows={**self.rows, **later.rows},
+            moments={**self.moments, **later.moments},
+            quarantined=self.quarantined + later.quarantined,
+            facts=self.facts + later.facts,
+        )
+
+
+class Checkpoint:
+    """Notes changes of one fleet and writes them. ``learned_upto`` is the last place of the log that was learned."""
+
+    def __init__(self, database: Database, fleet: Fleet, folded_upto: int = 0) -> None:
+        self._database = database
+        self._fleet = fleet
+        self._noted = _Noted()
+        self._saving = asyncio.Lock()
+        self._many = asyncio.Event()
+        self.folded_upto = folded_upto
+        self.learned_upto = folded_upto
+        self.saves = 0
+        self.failures = 0
+        self.save_seconds = 0.0
+
+    def note(self, seq: int, told: Fact, changes: Changes) -> None:
+        """Capture what the fact at ``seq`` touched; called right after it was learned."""
+        noted = self._noted
+        noted.rows.update(rows_of(self._fleet, changes, type(told)))
+        for row in changes.moments:
+            noted.moments[row.source_id, row.due_at] = row
+        self._count(seq)
+
+    def set_aside(self, case: Quarantined) -> None:
+        """The fact at this place could not be learned; the next checkpoint puts it into quarantine."""
+        self._noted.quarantined.append(case)
+        self._count(case.seq)
+
+    def _count(self, seq: int) -> None:
+        self.learned_upto = seq
+        self._noted.facts += 1
+        if self._noted.facts >= EVERY_FACTS:
+            self._many.set()
+
+    async def run(self) -> None:
+        """Until cancelled: save every few seconds, sooner after many facts. A failure is counted and tried again."""
+        while True:
+            try:
+                async with asyncio.timeout(EVERY_SECONDS):
+                    await self._many.wait()
+            except TimeoutError:
+                pass
+            self._many.clear()
+            try:
+                await self.save()
+            except StoreError as error:
+                _log.error("the checkpoint was not written, the log keeps growing", error=str(error))
+                await asyncio.sleep(EVERY_SECONDS)
+
+    async def save(self) -> bool:
+        """Write what was noted; False if there was nothing. Raises StoreError, and then everything stays noted."""
+        async with self._saving:
+            if not self._noted.facts:
+                return False
+            began = time.monotonic()
+            noted, self._noted = self._noted, _Noted()
+            upto = self.learned_upto
+            values = {**noted.rows, **totals_of(self._fleet)}
+            keep, gone = await asyncio.to_thread(encode_rows, values)
+
+            def write(connection: Connection) -> None:
+                log.save_quarantine(connection, noted.quarantined)
+                save_ledger(connection, noted.moments.values())
+                save_rows(connection, keep, gone, upto)
+                log.trim(connection, upto)
+
+            try:
+                await self._database.write(write, weight=GROUP_WEIGHT)
+            except StoreError:
+                self._noted = noted.before(self._noted)
+                self.failures += 1
+                raise
+            self.folded_upto = upto
+            self.saves += 1
+            self.save_seconds += time.monotonic() - began
+            return True
+
+
+async def restore(database: Database) -> tuple[Fleet, Checkpoint]:
+    """The fleet of this database: its rows, and the tail of the log folded into them.
+
+    Raises ConfigError if the rows cannot be read. A fact that cannot be learned goes to quarantine, as it did or would
+    have done before.
+    """
+    try:
+        return await database.read(lambda connection: _restore(connection, database))
+    except StoreError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _restore(connection: Connection, database: Database) -> tuple[Fleet, Checkpoint]:
+    fleet, folded_upto = load(connection)
+    checkpoint = Checkpoint(database, fleet, folded_upto)
+    while facts := log.tail(connection, checkpoint.learned_upto):
+        for seq, told in facts:
+            if isinstance(told, Unreadable):
+                checkpoint.set_aside(Quarantined(seq, told, told.reason))
+                continue
+            try:
+                changes = learn(fleet, told)
+            except Exception as error:  # noqa: BLE001 - as in ingest: one fact must not keep the hub from starting
+                checkpoint.set_aside(Quarantined(seq, told, f"{type(error).__name__}: {error}"))
+                continue
+            checkpoint.note(seq, told, changes)
+    return fleet, checkpoint

@@ -1,0 +1,200 @@
+"""The composition root: builds the hub from its settings, starts it, and ends it in order.
+
+Nothing is decided here. The one rule is the order: folder and database first, then what was known, then judging, and
+only then anybody who asks or tells; and backwards at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+
+from lastgood.auth.identity import KeyPair
+from lastgood.clock import Clock
+from lastgood.config.keyfile import load_or_make_key
+from lastgood.config.settings import Settings
+from lastgood.errors import StoreError
+from lastgood.fleet import presence
+from lastgood.fleet.fleet import START_GRACE, Fleet
+from lastgood.fleet.learn import Changes
+from lastgood.hub import intake
+from lastgood.hub.roster import Roster
+from lastgood.hub.session import Seams, serve
+from lastgood.hub.socket import Socket
+from lastgood.ids import ulid
+from lastgood.model.fact import AgentReported, Fact
+from lastgood.model.host import AgentInfo
+from lastgood.service.assignment import assignment
+from lastgood.service.checkpoint import Checkpoint
+from lastgood.service.commands import Commands
+from lastgood.service.identity import hub_keys
+from lastgood.service.ingest import Ingest
+from lastgood.service.upkeep import Upkeep
+from lastgood.service.watch import Watch
+from lastgood.store import log, records
+from lastgood.store.database import Database, open_database
+from lastgood.store.lease import AlwaysHeld, Lease
+from lastgood.wire.frames import Assignment, Said
+from lastgood.wire.translate import translate
+
+_log = structlog.get_logger("lastgood.service")
+
+DRAIN_SECONDS = 2.0
+
+
+class Service:
+    """A hub. Made by ``Service.open``; ``start`` before anybody asks, ``stop`` at the end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        database: Database,
+        secret_key: bytes,
+        keys: KeyPair,
+        fleet: Fleet,
+        checkpoint: Checkpoint,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database = database
+        self.secret_key = secret_key
+        self.keys = keys
+        self.fleet = fleet
+        self.checkpoint = checkpoint
+        self.lease: Lease = AlwaysHeld()
+        self.roster = Roster()
+        self.ingest = Ingest(database, fleet, self._changed)
+        self.watch = Watch(fleet, self.take, clock, held=lambda: self.lease.held("rules"))
+        self.upkeep = Upkeep(database, fleet, settings.retention, clock, self.lease)
+        self.commands = Commands(fleet, self.roster, lambda: ulid(clock()))
+        self.ready = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._sending: set[asyncio.Task[bool]] = set()
+        self._assigned: dict[str, str] = {}
+        self._waiting: list[tuple[Callable[[Fleet], bool], asyncio.Future[None]]] = []
+
+    @classmethod
+    async def open(cls, settings: Settings, clock: Clock) -> Service:
+        """Everything loaded and judged, nobody served yet. Raises ConfigError for what an operator must mend."""
+        database = open_database(settings.server.data_dir)
+        try:
+            secret_key = load_or_make_key(settings.server.key_path)
+            keys = await hub_keys(database, secret_key, settings.server.key_path)
+            fleet, checkpoint = await Checkpoint.load(database)
+            service = cls(settings, clock, database, secret_key, keys, fleet, checkpoint)
+            await service._remember_presence(clock())
+            await service.watch.start()
+        except BaseException:
+            await database.close()
+            raise
+        return service
+
+    async def _remember_presence(self, now: datetime) -> None:
+        stopped_at = await self.database.read(records.alive_at)
+        for host_id, (seen_at, observed_at) in (await self.database.read(records.load_presence)).items():
+            if host_id in self.fleet.hosts:
+                presence.remembered(
+                    self.fleet.judging,
+                    host_id,
+                    seen_at=seen_at,
+                    observed_at=observed_at,
+                    stopped_at=stopped_at,
+                    at=now,
+                )
+        if stopped_at is not None:
+            self.fleet.judging.blind_until = now + START_GRACE
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin the rounds; from now on the hub may be asked and told."""
+        rounds = (("watch", self.watch.run), ("checkpoint", self.checkpoint.run), ("upkeep", self.upkeep.run))
+        self._tasks = [asyncio.create_task(run(), name=name) for name, run in rounds]
+        self.ready = True
+        _log.info("hub started", hosts=len(self.fleet.hosts), sources=len(self.fleet.sources))
+
+    async def stop(self) -> None:
+        """Send the agents away in an orderly manner, keep what is known, close the database."""
+        self.ready = False
+        await self.roster.close_all(seconds=DRAIN_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._sending, return_exceptions=True)
+        try:
+            await self.upkeep.note()
+            await self.checkpoint.save()
+        except StoreError as error:
+            _log.error("the last checkpoint could not be written; the next start folds the log", error=str(error))
+        finally:
+            await self.database.close()
+        _log.info("hub stopped")
+
+    # --- what is told -----------------------------------------------------------------------------------------
+
+    async def take(self, facts: Sequence[Fact], request_id: str | None = None) -> None:
+        """Commit and learn; facts of a request id that was seen before change nothing. Raises StoreError."""
+        mark = log.Mark(f"request:{request_id}", 1) if request_id is not None else None
+        await self.ingest.take(log.Append(tuple(facts), mark))
+
+    async def serve_agent(self, socket: Socket) -> None:
+        """One agent connection, to its end."""
+        await serve(
+            socket,
+            Seams(
+                keys=self.keys,
+                find_host=self.fleet.hosts.get,
+                take=self._take_report,
+                committed=self._committed,
+                assignment=self._assignment,
+                reported=self._reported,
+                presence_changed=self.watch.presence_changed,
+                judging=self.fleet.judging,
+                roster=self.roster,
+                clock=self.clock,
+            ),
+        )
+
+    async def _take_report(self, said: Said, host_id: str, heard: intake.Mark, text: str) -> None:
+        fact = translate(said, host_id, self.clock())
+        mark = log.Mark(_stream(host_id, heard.stream), heard.position, heard.after)
+        await self.ingest.take(log.Append((fact,), mark, text))
+
+    async def _committed(self, host_id: str, spool_id: str) -> int:
+        return await self.database.read(lambda connection: log.marks_of(connection, _stream(host_id, spool_id)))
+
+    async def _reported(self, host_id: str, info: AgentInfo) -> None:
+        await self.take([AgentReported(at=self.clock(), origin=f"agent:{host_id}", host_id=host_id, info=info)])
+
+    def _assignment(self, host_id: str) -> Assignment:
+        orders = assignment(self.fleet, host_id)
+        self._assigned[host_id] = orders.version
+        return orders
+
+    def _changed(self, changes: Changes) -> None:
+        """Facts were learned: judge what they touched, send changed orders, wake who waits for them."""
+        self.watch.changed(changes)
+        for host_id in changes.orders:
+            if host_id in self.roster and self._assigned.get(host_id) != assignment(self.fleet, host_id).version:
+                task = asyncio.create_task(self.roster.assign(host_id, self._assignment(host_id)), name="assign")
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
+        if self._waiting:
+            for condition, done in self._waiting:
+                if not done.done() and condition(self.fleet):
+                    done.set_result(None)
+            self._waiting = [waiting for waiting in self._waiting if not waiting[1].done()]
+
+    async def until(self, condition: Callable[[Fleet], bool]) -> None:
+        """Return once the condition holds of the fleet; it is asked now and after each change."""
+        if not condition(self.fleet):
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((condition, done))
+            await done
+
+
+def _stream(host_id: str, spool_id: str) -> str:
+    return f"agent:{host_id}:{spool_id}"

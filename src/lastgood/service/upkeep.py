@@ -1,0 +1,91 @@
+"""Small chores on a timetable: note that we are alive and whom we heard, and let old history go.
+
+Presence is coalesced here: whatever heartbeats came, each host is one row every half minute. The one rule: nothing here
+is needed for a fact to be safe, so a failure is logged and tried again at the next round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from lastgood.clock import Clock
+from lastgood.config.settings import RetentionSettings
+from lastgood.errors import StoreError
+from lastgood.fleet.fleet import Fleet
+from lastgood.store import accounts, history, records
+from lastgood.store.database import Database
+from lastgood.store.lease import Lease
+from lastgood.store.log import count_quarantined
+
+NOTE_SECONDS = 30.0
+TRIM_EVERY = timedelta(hours=1)
+ROWS_A_NOTE = 5_000
+
+_log = structlog.get_logger("lastgood.upkeep")
+
+
+class Upkeep:
+    """``quarantined`` is how many facts lay in quarantine at the last look."""
+
+    def __init__(
+        self, database: Database, fleet: Fleet, retention: RetentionSettings, clock: Clock, lease: Lease
+    ) -> None:
+        self._database = database
+        self._fleet = fleet
+        self._retention = retention
+        self._clock = clock
+        self._lease = lease
+        self._noted: dict[str, records.Seen] = {}
+        self._trim_at: datetime | None = None
+        self.quarantined = 0
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self.note()
+                await self._trim()
+            except StoreError as error:
+                _log.error("chores put off", error=str(error))
+            await asyncio.sleep(NOTE_SECONDS)
+
+    async def note(self) -> None:
+        """Write down who was heard since the last note, and that we are running."""
+        now = self._clock()
+        moved = {
+            host_id: seen
+            for host_id, held in self._fleet.judging.presence.items()
+            if self._noted.get(host_id) != (seen := (held.seen_at, held.observed_at)) and held.seen_at is not None
+        }
+        changed = list(moved.items())
+        for start in range(0, len(changed), ROWS_A_NOTE):
+            some = dict(changed[start : start + ROWS_A_NOTE])
+            await self._database.write(lambda connection, some=some: records.save_presence(connection, some))  # type: ignore[misc]
+        self._noted.update(moved)
+        for host_id in self._noted.keys() - self._fleet.hosts.keys():
+            del self._noted[host_id]
+            await self._database.write(lambda connection, i=host_id: records.forget_presence(connection, i))  # type: ignore[misc]
+        await self._database.write(lambda connection: records.save_alive(connection, now))
+        self.quarantined = await self._database.read(count_quarantined)
+
+    async def _trim(self) -> None:
+        now = self._clock()
+        if not self._lease.held("history") or (self._trim_at is not None and now < self._trim_at):
+            return
+        self._trim_at = now + TRIM_EVERY
+        keep = history.KeepFrom(
+            runs=now - timedelta(days=self._retention.runs_days),
+            ledger=now - timedelta(days=self._retention.ledger_days),
+            alerts=now - timedelta(days=self._retention.alerts_days),
+        )
+
+        def trim(connection: Connection) -> int:
+            return history.trim(connection, keep)
+
+        while await self._database.write(trim):
+            await asyncio.sleep(0)
+        await self._database.write(lambda connection: accounts.trim_accounts(connection, now))
