@@ -33,7 +33,7 @@ logged() {
 # --- what is there already ---------------------------------------------------------------------------------
 
 # Of the virtual environment: where it stands and its Python; changes of these need a new one.
-place() { "$venv/bin/python" -I -c "import sys; print(*sys.version_info[:2], '$venv')" 2>/dev/null; }
+place() { "$venv/bin/python" -I -c 'import sys; print(*sys.version_info[:2], sys.argv[1])' "$venv" 2>/dev/null; }
 
 # Of what is in it: the locks, the project's metadata and the way it is installed.
 content() { cat "$root"/requirements/*.txt "$root/pyproject.toml" "$root/scripts/setup.sh" | sha256sum; }
