@@ -31,7 +31,7 @@ ProgressSink = Callable[[Progress], None]
 class BackupResult:
     """What came of a backup. Times are the injected clock's, the duration is monotonic.
 
-    ``exit_code`` is None if restic was never started, ``killed`` warns of a lock left behind, ``empty`` of a run
+    ``exit_code`` is None if restic was never started, ``forced`` warns of a lock left behind, ``empty`` of a run
     that found no file, ``dry_run`` that nothing was meant to be saved. ``snapshot_id`` has 8 characters in 0.14.
     """
 
@@ -52,7 +52,7 @@ class BackupResult:
     log_lines_left_out: int
     dry_run: bool
     empty: bool
-    killed: bool
+    forced: bool
     restic_version: str
 
 
@@ -67,7 +67,7 @@ class Launch:
     deadline_after: float | None
     cancel: asyncio.Event
     grace_seconds: float
-    lock_retry_seconds: float = LOCK_RETRY_SECONDS
+    lock_retry_seconds: float
 
 
 async def run(place: Place, order: BackupOrder, launch: Launch, on_progress: ProgressSink | None) -> BackupResult:
@@ -91,7 +91,7 @@ class _Attempt:
     output: BackupOutput
     judgement: Judgement
     exit_code: int | None
-    killed: bool
+    forced: bool
 
 
 async def _attempt(
@@ -105,7 +105,7 @@ async def _attempt(
     output = BackupOutput(redactor)
     if launch.cancel.is_set():
         ending = Ending(exit_code=0, where=place.label, cancelled=True, dry_run=order.dry_run)
-        return _Attempt(output, judge(ending), None, killed=False)
+        return _Attempt(output, judge(ending), None, forced=False)
     reader = _Reader(output, on_progress)
     ended = await process.run(
         [launch.binary, *command.backup(order, launch.version)],
@@ -129,7 +129,7 @@ async def _attempt(
         deadline_hit=ended.stopped == "deadline",
         dry_run=order.dry_run,
     )
-    return _Attempt(output, judge(ending), ended.exit_code, ended.killed)
+    return _Attempt(output, judge(ending), ended.exit_code, ended.forced)
 
 
 def _left(launch: Launch, began: float) -> float:
@@ -203,6 +203,6 @@ def _result(attempt: _Attempt, launch: Launch, started_at: datetime, began: floa
         log_lines_left_out=output.log.left_out,
         dry_run=judgement.dry_run,
         empty=judgement.empty,
-        killed=attempt.killed,
+        forced=attempt.forced,
         restic_version=".".join(map(str, launch.version)),
     )

@@ -95,6 +95,7 @@ class Restic:
         inherited: Mapping[str, str] | None = None,
         deadlines: Deadlines | None = None,
         grace_seconds: float = process.GRACE_SECONDS,
+        lock_retry_seconds: float = backup_run.LOCK_RETRY_SECONDS,
     ) -> None:
         self._program = Program(
             binary=str(binary),
@@ -105,6 +106,8 @@ class Restic:
         self._clock = clock
         self._deadlines = deadlines or Deadlines()
         self._grace_seconds = grace_seconds
+        self._lock_retry_seconds = lock_retry_seconds
+        self._one_init = asyncio.Lock()
 
     async def version(self) -> Version:
         """The release of the binary, asked again when the file changes; ConfigError if absent or too old."""
@@ -124,6 +127,11 @@ class Restic:
 
     async def init(self, place: Place) -> InitResult:
         """Make a repository if the place is cleanly without one; one that is there already is left as it is."""
+        # Two inits at once spoil the repository: each leaves a key that the other's config cannot be read with.
+        async with self._one_init:
+            return await self._init(place)
+
+    async def _init(self, place: Place) -> InitResult:
         before = await self.probe(place)
         if before.repository_id is not None:
             return InitResult(repository_id=before.repository_id, created=False)
@@ -161,6 +169,7 @@ class Restic:
             deadline_after=deadline_after,
             cancel=cancel or asyncio.Event(),
             grace_seconds=self._grace_seconds,
+            lock_retry_seconds=self._lock_retry_seconds,
         )
         return await backup_run.run(place, order, launch, on_progress)
 

@@ -38,12 +38,12 @@ _OPERATORS = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOE
 class Ended:
     """How a process ended; a death by signal n has the exit code 128 + n, as a shell says it.
 
-    ``stopped`` tells that we ended it and why, ``killed`` that it had to be killed and may have left a lock.
+    ``stopped`` tells that we ended it and why, ``forced`` that an interrupt did not do: it may have left a lock.
     """
 
     exit_code: int
     stopped: Stopped | None
-    killed: bool
+    forced: bool
     seconds: float
 
 
@@ -72,7 +72,7 @@ async def run(
     return Ended(
         exit_code=code if code >= 0 else 128 - code,
         stopped=child.stopped,
-        killed=child.killed,
+        forced=child.forced,
         seconds=time.monotonic() - began,
     )
 
@@ -121,7 +121,7 @@ class _Child(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport | None = None
         self.gone: asyncio.Future[None] = self._loop.create_future()
         self.stopped: Stopped | None = None
-        self.killed = False
+        self.forced = False
 
     @property
     def transport(self) -> asyncio.SubprocessTransport:
@@ -155,8 +155,9 @@ class _Child(asyncio.SubprocessProtocol):
         for number in (signal.SIGINT, signal.SIGTERM):
             self._signal(number)
             if await self._is_gone_within(grace_seconds):
+                self._kill()  # helpers that would hold the streams open
                 return
-        self.killed = True
+            self.forced = True
         self._kill()
         if not await self._is_gone_within(_KILL_SECONDS):
             self._give_up()
