@@ -24,7 +24,8 @@ FRAME_LIMIT = 1024 * 1024
 
 HELLO_CONTEXT = "lastgood agent hello v1"
 WELCOME_CONTEXT = "lastgood hub welcome v1"
-"""Signed are (context, hub nonce, agent nonce, hub key, agent key, host id): neither signature fits anywhere else."""
+REFUSE_CONTEXT = "lastgood hub refuse v1"
+"""Signed are (context, hub nonce, agent nonce, hub key, agent key, host id): no signature fits anywhere else."""
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
@@ -55,10 +56,15 @@ class Welcome(Frame, frozen=True, kw_only=True, tag="welcome"):
 
 
 class Refuse(Frame, frozen=True, kw_only=True, tag="refuse"):
-    """Why the hub ends the connection. ``final`` means that trying again changes nothing."""
+    """Why the hub ends the connection. ``final`` means that trying again changes nothing.
+
+    An agent believes ``final`` only where ``signature`` (over the signed parts and the reason) is the hub's: nobody
+    else can stop an agent for good. A refusal before ``Hello`` has no nonces to sign and is never final.
+    """
 
     reason: str
     final: bool
+    signature: str = ""
 
 
 class RepositoryAccess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -256,3 +262,8 @@ def decode_to_agent(data: bytes | str) -> ToAgent:
 def signed_parts(hub_nonce: str, agent_nonce: str, hub_key: str, agent_key: str, host_id: str) -> tuple[bytes, ...]:
     """What both sides sign, each under its own context."""
     return tuple(part.encode() for part in (hub_nonce, agent_nonce, hub_key, agent_key, host_id))
+
+
+def refusal_parts(parts: tuple[bytes, ...], reason: str, *, final: bool) -> tuple[bytes, ...]:
+    """What the hub signs when it refuses: the connection's signed parts, the reason, and whether it is final."""
+    return (*parts, reason.encode(), b"final" if final else b"again")

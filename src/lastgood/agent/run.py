@@ -1,0 +1,75 @@
+"""An agent as a process: configuration in, exit code out.
+
+Called by the command line. 0: it was stopped; 78: it needs an operator (configuration, or a hub that refuses it for
+good); 1: something else. The one rule: a stop signal ends it in an orderly way, and a second one changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import structlog
+
+from lastgood.agent.agent import Agent
+from lastgood.agent.enrolment import AgentConfig, read_config
+from lastgood.agent.handshake import HubRefused
+from lastgood.errors import ConfigError, LastgoodError
+
+log = structlog.get_logger(__name__)
+
+STOPPED, FAILED, OPERATOR = 0, 1, 78
+_PR_SET_PDEATHSIG = 1
+
+
+def run_agent(config_path: Path, *, die_with_parent: bool = False) -> int:
+    """Run the agent of this configuration until it is stopped; the process's exit code."""
+    if not structlog.is_configured():
+        _log_to_stderr()
+    try:
+        if die_with_parent:
+            _die_with_parent()
+        asyncio.run(_run(read_config(config_path)))
+    except (ConfigError, HubRefused) as error:
+        log.error("agent cannot run", reason=str(error))
+        return OPERATOR
+    except (LastgoodError, OSError) as error:
+        log.error("agent failed", reason=str(error))
+        return FAILED
+    log.info("agent stopped")
+    return STOPPED
+
+
+async def _run(config: AgentConfig) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await Agent(config).run(stop)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel send SIGTERM when the process that started us ends, however it ends."""
+    parent = os.getppid()
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "the kernel does not tell of a parent's end")
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _log_to_stderr() -> None:
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,130 @@
+"""Looks into every assigned repository: after each run, every 15 minutes, when asked, and when marks do not meet.
+
+Restic's answers become reports in the spool. The one rule: an answer that is missing is not an empty one; what could
+not be asked is logged, and the hub keeps what it knew, with its age. A survey never fails a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from lastgood.agent import survey
+from lastgood.agent.jobs import place_of
+from lastgood.agent.spool import Spool
+from lastgood.clock import Clock
+from lastgood.errors import LastgoodError
+from lastgood.fleet.judge import SURVEY_INTERVAL
+from lastgood.tools.restic.driver import Restic
+from lastgood.wire.frames import RepositoryAccess, Sized
+
+log = structlog.get_logger(__name__)
+
+MEASURE_INTERVAL = timedelta(days=1)
+CHECK_SECONDS = 30.0
+"""The clock is asked again after so long: timers sleep with the machine and know nothing of a clock that is set."""
+
+
+class Surveyor:
+    """Surveys one repository after the other."""
+
+    def __init__(
+        self, restic: Restic, spool: Spool, accesses: Callable[[], tuple[RepositoryAccess, ...]], clock: Clock
+    ) -> None:
+        self._restic = restic
+        self._spool = spool
+        self._accesses = accesses
+        self._clock = clock
+        self._next_at: dict[str, datetime] = {}
+        self._measured: dict[str, datetime] | None = None
+        self._wanted = asyncio.Event()
+
+    def look(self, repository_id: str) -> None:
+        """Survey this repository soon."""
+        self._next_at[repository_id] = self._clock()
+        self._wanted.set()
+
+    def look_everywhere(self) -> None:
+        """Survey every assigned repository soon."""
+        self._next_at.clear()
+        self._wanted.set()
+
+    def assigned(self) -> None:
+        """Other repositories may be ours now."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Survey what is due, for ever."""
+        while True:
+            self._wanted.clear()
+            for access in self.due():
+                self._next_at[access.id] = self._clock() + SURVEY_INTERVAL
+                await self.survey(access)
+            if not self.due():
+                await self._pause()
+
+    def due(self) -> list[RepositoryAccess]:
+        """The repositories whose moment has come; one never looked into is due at once."""
+        now = self._clock()
+        found = []
+        for access in self._accesses():
+            next_at = self._next_at.get(access.id)
+            # A clock that was set back would leave the next look far away.
+            if next_at is None or next_at <= now or next_at > now + SURVEY_INTERVAL:
+                found.append(access)
+        return found
+
+    async def survey(self, access: RepositoryAccess) -> None:
+        """Look into a repository and report what was seen."""
+        try:
+            place = place_of(access)
+            probe = await self._restic.probe(place)
+            if probe.status == "missing" and access.initialise:
+                return  # its first run will make it; until then there is nothing to say
+            await self._spool.add(survey.probed(access.id, probe, self._clock()))
+            if probe.status != "ready":
+                return
+            # What is made while restic reads may be missing in its answer: a listing speaks for its beginning.
+            listing_at = self._clock()
+            found = await self._restic.snapshots(place)
+            await self._spool.add(survey.snapshots(access.id, found, listing_at))
+            listing_at = self._clock()
+            locks = await self._restic.locks(place)
+            await self._spool.add(survey.locks(access.id, locks, listing_at))
+            if found and await self._is_measuring_due(access.id):
+                await self._measure(access)
+        except LastgoodError as error:
+            log.warning("survey broken off", repository=access.name, reason=str(error))
+
+    async def _measure(self, access: RepositoryAccess) -> None:
+        stats = await self._restic.raw_stats(place_of(access))
+        at = self._clock()
+        await self._spool.add(
+            Sized(
+                repository_id=access.id,
+                sized_at=at,
+                size_bytes=stats.size_bytes,
+                uncompressed_bytes=stats.uncompressed_bytes,
+                snapshots=stats.snapshots,
+            )
+        )
+        await self._spool.measured(access.id, at)
+        assert self._measured is not None
+        self._measured[access.id] = at
+
+    async def _is_measuring_due(self, repository_id: str) -> bool:
+        if self._measured is None:
+            self._measured = {} if self._spool.fresh else await self._spool.last_measured()
+        last = self._measured.get(repository_id)
+        now = self._clock()
+        return last is None or not now - MEASURE_INTERVAL < last <= now
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._wanted.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,73 @@
+"""One authenticated agent connection: what can be sent over it, and the one reason for which it ends.
+
+Sessions own it, the roster holds it. Whoever wants it over calls ``end``; the session then settles what was handed
+over and closes the socket. The one rule: it ends once, and the first reason stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from lastgood.hub.socket import NORMAL, Socket, SocketClosed
+from lastgood.wire.frames import Frame, Hello, encode
+
+SEND_SECONDS = 30.0
+_REASON_BYTES = 120
+"""A close frame carries 125 bytes, two of them for the code."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Why a connection is over. ``told`` is sent as a refusal before the socket is closed."""
+
+    code: int = NORMAL
+    reason: str = ""
+    told: Frame | None = None
+
+
+class Connection:
+    """The sending half of an agent connection, known by its host."""
+
+    def __init__(self, socket: Socket, host_id: str, hello: Hello) -> None:
+        self._socket = socket
+        self._turn = asyncio.Lock()
+        self.host_id = host_id
+        self.hello = hello
+        self.applied: str | None = None
+        """The version of the assignment that the agent says is in force."""
+        self.refused: tuple[str, ...] = ()
+        self.ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self.over = asyncio.Event()
+        """Set when the session has settled and closed."""
+
+    async def send(self, frame: Frame) -> bool:
+        """Send a frame; False if the connection is over. An agent that does not read is taken for gone."""
+        try:
+            async with asyncio.timeout(SEND_SECONDS), self._turn:
+                await self._socket.send(encode(frame))
+        except (SocketClosed, TimeoutError):
+            self.end(Ending())
+            return False
+        return True
+
+    def end(self, ending: Ending) -> None:
+        """Have the session end the connection; does nothing if it is ending already."""
+        if not self.ending.done():
+            self.ending.set_result(ending)
+
+    async def close(self, ending: Ending, seconds: float) -> None:
+        """Say why and close the socket, for at most ``seconds``."""
+        try:
+            async with asyncio.timeout(seconds):
+                if ending.told is not None:
+                    await self._socket.send(encode(ending.told))
+                await self._socket.close(ending.code, shortened(ending.reason))
+        except (SocketClosed, TimeoutError):
+            pass
+        self.over.set()
+
+
+def shortened(reason: str) -> str:
+    """``reason`` cut to what a close frame can carry."""
+    return reason.encode()[:_REASON_BYTES].decode("utf-8", "ignore")
