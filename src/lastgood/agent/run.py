@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import logging
 import os
 import signal
-import sys
 from pathlib import Path
 
 import structlog
 
+from lastgood import logs
 from lastgood.agent.agent import Agent
 from lastgood.agent.enrolment import AgentConfig, read_config
 from lastgood.agent.handshake import HubRefused
@@ -27,19 +26,18 @@ STOPPED, FAILED, OPERATOR = 0, 1, 78
 _PR_SET_PDEATHSIG = 1
 
 
-def run_agent(config_path: Path, *, die_with_parent: bool = False) -> int:
+def run_agent(config_path: Path, *, die_with_parent: bool = False, debug: bool = False) -> int:
     """Run the agent of this configuration until it is stopped; the process's exit code."""
-    if not structlog.is_configured():
-        _log_to_stderr()
+    logs.configure("debug" if debug else "info")
     try:
         if die_with_parent:
             _die_with_parent()
         asyncio.run(_run(read_config(config_path)))
     except (ConfigError, HubRefused) as error:
-        log.error("agent cannot run", reason=str(error))
+        log.error("agent cannot run", reason=str(error), exc_info=debug)
         return OPERATOR
     except (LastgoodError, OSError) as error:
-        log.error("agent failed", reason=str(error))
+        log.error("agent failed", reason=str(error), exc_info=debug)
         return FAILED
     log.info("agent stopped")
     return STOPPED
@@ -60,16 +58,3 @@ def _die_with_parent() -> None:
         raise OSError(ctypes.get_errno(), "the kernel does not tell of a parent's end")
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _log_to_stderr() -> None:
-    structlog.configure(
-        processors=[
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-    )

@@ -31,6 +31,6 @@ def run(
 
     Example: lastgood agent run --config /etc/lastgood/agent.toml
     """
-    from lastgood.agent.agent import run_agent
+    from lastgood.agent.run import run_agent
 
     raise typer.Exit(run_agent(config, die_with_parent=die_with_parent, debug=debug))
