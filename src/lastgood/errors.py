@@ -12,7 +12,7 @@ one rule of a tick, one delivery.
     │   └── BadPayload       answered, and we cannot read it
     ├── WireError            the other side of an agent connection broke the protocol
     ├── AccessError          a person or token may not do this
-    └── StoreError           the database did not take or give something
+    └── StoreError           the database did not take or give something; ``retry`` as above
 """
 
 from __future__ import annotations
@@ -64,3 +64,7 @@ class AccessError(LastgoodError):
 
 class StoreError(LastgoodError):
     """The database refused; nothing of the failed write was kept."""
+
+    def __init__(self, message: str, *, retry: bool = True) -> None:
+        super().__init__(message)
+        self.retry = retry

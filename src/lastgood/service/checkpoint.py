@@ -133,8 +133,8 @@ class Checkpoint:
 async def restore(database: Database) -> tuple[Fleet, Checkpoint]:
     """The fleet of this database: its rows, and the tail of the log folded into them.
 
-    Raises ConfigError if the rows cannot be read. A fact that cannot be learned goes to quarantine, as it did or would
-    have done before.
+    Raises ConfigError if the rows cannot be read. A fact that cannot be learned goes to quarantine, as it did or
+    would have done before.
     """
     try:
         return await database.read(lambda connection: _restore(connection, database))
@@ -153,7 +153,7 @@ def _restore(connection: Connection, database: Database) -> tuple[Fleet, Checkpo
             try:
                 changes = learn(fleet, told)
             except Exception as error:  # noqa: BLE001 - as in ingest: one fact must not keep the hub from starting
-                checkpoint.set_aside(Quarantined(seq, told, f"{type(error).__name__}: {error}"))
+                checkpoint.set_aside(Quarantined.by(error, seq, told))
                 continue
             checkpoint.note(seq, told, changes)
     return fleet, checkpoint

@@ -1,8 +1,8 @@
 """The way facts come in: append and commit, learn, tell what changed, and only then answer whoever told them.
 
-Sessions, collectors and people call ``take``; waiting appends share one transaction, and facts are learned strictly in
-the order of the log. The one rule: nobody is answered before the commit, and no position of a stream is kept after
-an earlier one was refused, for its mark would hide the earlier for ever.
+Sessions, collectors and people call ``take``; waiting appends share one transaction, and facts are learned strictly
+in the order of the log. The one rule: nobody is answered before the commit, and nothing is learned that is not
+committed.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from datetime import datetime
 from functools import partial
 
 import structlog
-from sqlalchemy import Connection
 
 from lastgood.errors import StoreError
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import Changes, learn
-from lastgood.model.fact import SnapshotsListed
+from lastgood.model.fact import Fact, SnapshotsListed
 from lastgood.service.checkpoint import Checkpoint
 from lastgood.store import log
 from lastgood.store.database import GROUP_BYTES, GROUP_WEIGHT, Database
-from lastgood.store.log import Append, Committed, Mark
+from lastgood.store.log import Append, Committed, Quarantined, Skipped
 
 SLICE_SECONDS = 0.005
 QUEUE_LIMIT = 20_000
@@ -34,23 +33,22 @@ POINT_BYTES = 256
 """Rough sizes of a fact and of one snapshot in a survey, for bounding a transaction without encoding twice."""
 
 _log = structlog.get_logger("lastgood.ingest")
+_Answers = list[Committed | Skipped]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Taking:
+    """One call of ``take`` that waits for its answer."""
+
     appends: tuple[Append, ...]
     done: asyncio.Future[tuple[bool, ...]]
     weight: int
     size: int
 
 
-_Batch = list[_Taking]
-_Learnable = tuple[_Taking, list[Committed | None]]
-
-
 @dataclass(slots=True)
 class Counts:
-    """What ``lastgood_*`` tells of ingest; since this process began."""
+    """What ``lastgood_*`` tells of ingest, since this process began. ``refused`` are facts that were not kept."""
 
     facts: int = 0
     duplicates: int = 0
@@ -61,7 +59,7 @@ class Counts:
 
 
 class Ingest:
-    """Takes facts into one fleet. ``on_changes`` is called on the event loop, once a fact, with the fact's moment."""
+    """Takes facts into one fleet; ``on_changes`` is called on the event loop after each fact, with its moment."""
 
     def __init__(
         self,
@@ -75,11 +73,11 @@ class Ingest:
         self._checkpoint = checkpoint
         self._on_changes = on_changes
         self._queue: deque[_Taking] = deque()
-        self._waiting = asyncio.Event()
+        self._unanswered: set[_Taking] = set()
         self._turn = asyncio.Lock()
+        self._waiting = asyncio.Event()
         self._room = asyncio.Event()
-        self._learnable: asyncio.Queue[list[_Learnable] | None] = asyncio.Queue(2)
-        self._refused: dict[str, int] = {}
+        self._learnable: asyncio.Queue[list[tuple[_Taking, _Answers]] | None] = asyncio.Queue(2)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self.counts = Counts()
@@ -88,21 +86,15 @@ class Ingest:
 
     async def start(self) -> None:
         """Begin to take facts."""
-        self._tasks = [
-            asyncio.create_task(self._commit_all(), name="ingest-commit"),
-            asyncio.create_task(self._learn_all(), name="ingest-learn"),
-        ]
-
-    async def stop(self) -> None:
-        """Take no more, finish what was begun. Raises what broke ingest, if anything did."""
-        self._stopping = True
-        self._waiting.set()
-        await asyncio.gather(*self._tasks)
+        rounds = (("ingest-commit", self._commit_all()), ("ingest-learn", self._learn_all()))
+        self._tasks = [asyncio.create_task(run, name=name) for name, run in rounds]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     async def take(self, *appends: Append) -> tuple[bool, ...]:
         """Whether each append was new, once all are on disk and learned; appends of one call share a transaction.
 
-        Raises StoreError if they were not kept; then the same position of the stream must be told again first.
+        Raises StoreError if they were not kept, or if one was out of turn in its stream (those before it were kept).
         """
         weight = sum(len(one.facts) for one in appends)
         async with self._turn:  # first come, first served, also while there is no room
@@ -111,106 +103,106 @@ class Ingest:
                 await self._room.wait()
             self._refuse_if_stopped()
             done: asyncio.Future[tuple[bool, ...]] = asyncio.get_running_loop().create_future()
-            self._queue.append(_Taking(appends, done, weight, sum(map(_size, appends))))
+            taking = _Taking(appends, done, weight, sum(map(_size, appends)))
+            self._queue.append(taking)
+            self._unanswered.add(taking)
             self.queued += weight
             self._waiting.set()
-        return await done
+        try:
+            return await done
+        finally:
+            self._unanswered.discard(taking)
+
+    async def stop(self) -> None:
+        """Take no more, finish what was begun. Raises what broke ingest, if anything did."""
+        self._stopping = True
+        self._waiting.set()
+        await asyncio.gather(*self._tasks)
 
     def _refuse_if_stopped(self) -> None:
-        if self._stopping or not self._tasks or any(task.done() for task in self._tasks):
-            raise StoreError("The hub takes no facts at this moment, it is starting or stopping; tell them again.")
+        if self._stopping or not self._tasks:
+            raise StoreError("The hub is starting or stopping and takes no facts at this moment; tell them again.")
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A round that broke would leave everybody waiting for ever: refuse them, loudly."""
+        if task.cancelled() or task.exception() is None:
+            return
+        _log.error("ingest has broken, the hub must be restarted", exc_info=task.exception())
+        self._stopping = True
+        for other in self._tasks:
+            other.cancel()
+        self.queued = 0
+        self._room.set()
+        for taking in self._unanswered:
+            _fail(taking, StoreError("The hub cannot take facts any more and must be restarted; its log says why."))
 
     # --- committing -------------------------------------------------------------------------------------------
 
     async def _commit_all(self) -> None:
         while batch := await self._next_batch():
-            appends = [one for taking in batch for one in taking.appends]
             began = time.monotonic()
-            outcome = await self._write(partial(log.append, appends=appends), batch)
-            if isinstance(outcome, list):
+            answers = await self._append(batch)
+            if isinstance(answers, list):
                 self.counts.commits += 1
                 self.counts.commit_seconds += time.monotonic() - began
-                await self._hand_over(batch, outcome)
-            elif len(batch) == 1 or (isinstance(outcome, StoreError) and outcome.retry):
-                self._refuse(batch, outcome)
+                await self._hand_over(batch, answers)
+            elif len(batch) == 1 or (isinstance(answers, StoreError) and answers.retry):
+                self._refuse(batch, answers)
             else:
                 for taking in batch:
                     await self._commit_alone(taking)
         await self._learnable.put(None)
 
     async def _commit_alone(self, taking: _Taking) -> None:
-        """One of a batch that somebody's own fault spoilt; whoever's fault it is goes to quarantine."""
-        if self._is_out_of_turn(taking):
-            return
-        outcome = await self._write(partial(log.append, appends=taking.appends), [taking])
-        if isinstance(outcome, StoreError) and not outcome.retry:
-            reason = str(outcome)
-            outcome = await self._write(partial(_set_aside, appends=taking.appends, reason=reason), [taking])
-            self.counts.quarantined += taking.weight
-        if isinstance(outcome, list):
-            await self._hand_over([taking], outcome)
+        """One of a batch that some fault of its own content spoilt."""
+        answers = await self._append([taking])
+        if isinstance(answers, list):
+            await self._hand_over([taking], answers)
         else:
-            self._refuse([taking], outcome)
+            self._refuse([taking], answers)
 
-    async def _write(
-        self, fn: Callable[[Connection], list[Committed | None]], batch: _Batch
-    ) -> list[Committed | None] | BaseException:
-        """What ``fn`` answered, or the error: whatever it is, it belongs to those who wait for this batch."""
+    async def _append(self, batch: Sequence[_Taking]) -> _Answers | BaseException:
+        """The log's answers, or the error: whatever it is, it belongs to those who wait for this batch."""
+        appends = [one for taking in batch for one in taking.appends]
         weight, size = sum(taking.weight for taking in batch), sum(taking.size for taking in batch)
-        writing = asyncio.ensure_future(self._database.write(fn, weight=weight, size=size))
+        writing = asyncio.ensure_future(
+            self._database.write(partial(log.append, appends=appends), weight=weight, size=size)
+        )
         await asyncio.wait([writing])
         return writing.exception() or writing.result()
 
-    async def _next_batch(self) -> _Batch:
+    async def _next_batch(self) -> list[_Taking]:
         """What waits, up to the bounds of one transaction; empty when all is done and no more will come."""
-        while True:
-            while not self._queue:
-                if self._stopping:
-                    return []
-                self._waiting.clear()
-                await self._waiting.wait()
-            batch: _Batch = []
-            weight = size = 0
-            while self._queue:
-                head = self._queue[0]
-                weight += head.weight
-                size += head.size
-                if batch and (weight > GROUP_WEIGHT or size > GROUP_BYTES):
-                    break
-                self._queue.popleft()
-                self.queued -= head.weight
-                if not self._is_out_of_turn(head):
-                    batch.append(head)
-            if self.queued < QUEUE_LIMIT:
-                self._room.set()
-            if batch:
-                return batch
+        while not self._queue:
+            if self._stopping:
+                return []
+            self._waiting.clear()
+            await self._waiting.wait()
+        batch: list[_Taking] = []
+        weight = size = 0
+        while self._queue:
+            head = self._queue[0]
+            weight += head.weight
+            size += head.size
+            if batch and (weight > GROUP_WEIGHT or size > GROUP_BYTES):
+                break
+            batch.append(self._queue.popleft())
+            self.queued -= head.weight
+        if self.queued < QUEUE_LIMIT:
+            self._room.set()
+        return batch
 
-    def _is_out_of_turn(self, taking: _Taking) -> bool:
-        """Whether an earlier position of its stream was refused; then it is refused as well."""
-        for one in taking.appends:
-            lowest = self._refused.get(one.mark.stream) if one.mark is not None else None
-            if one.mark is not None and lowest is not None and one.mark.position > lowest:
-                _fail(taking, StoreError(f"Number {lowest} of {one.mark.stream} was not kept; tell it first."))
-                return True
-            if lowest is not None and one.mark is not None and one.mark.position == lowest:
-                del self._refused[one.mark.stream]  # told again: if it is refused again, it is noted again
-        return False
-
-    def _refuse(self, batch: _Batch, error: BaseException) -> None:
-        _log.error("facts were not kept", appends=sum(len(t.appends) for t in batch), error=str(error))
+    def _refuse(self, batch: Sequence[_Taking], error: BaseException) -> None:
+        facts = sum(taking.weight for taking in batch)
+        _log.error("facts were not kept", facts=facts, error=str(error))
+        self.counts.refused += facts
         for taking in batch:
-            self.counts.refused += taking.weight
-            for one in taking.appends:
-                if one.mark is not None:
-                    lowest = self._refused.get(one.mark.stream, one.mark.position)
-                    self._refused[one.mark.stream] = min(lowest, one.mark.position)
             _fail(taking, error)
 
-    async def _hand_over(self, batch: _Batch, outcome: Sequence[Committed | None]) -> None:
+    async def _hand_over(self, batch: Sequence[_Taking], answers: _Answers) -> None:
         """Give a committed batch to the learner, each answer beside who waits for it."""
-        answers = iter(outcome)
-        await self._learnable.put([(taking, [next(answers) for _ in taking.appends]) for taking in batch])
+        each = iter(answers)
+        await self._learnable.put([(taking, [next(each) for _ in taking.appends]) for taking in batch])
 
     # --- learning ---------------------------------------------------------------------------------------------
 
@@ -219,34 +211,42 @@ class Ingest:
             slice_ends = time.monotonic() + SLICE_SECONDS
             for taking, answers in batch:
                 for committed in answers:
-                    if committed is None:
-                        self.counts.duplicates += 1
+                    if isinstance(committed, Skipped):
+                        self._count_skipped(committed)
                         continue
                     for seq, told in committed.facts:
                         self._learn(seq, told)
                         if time.monotonic() >= slice_ends:
                             await asyncio.sleep(0)
                             slice_ends = time.monotonic() + SLICE_SECONDS
-                if not taking.done.done():
-                    taking.done.set_result(tuple(committed is not None for committed in answers))
+                _answer(taking, answers)
 
-    def _learn(self, seq: int, told: log.Fact) -> None:
+    def _learn(self, seq: int, told: Fact) -> None:
         self.counts.facts += 1
         try:
             changes = learn(self._fleet, told)
         except Exception as error:  # noqa: BLE001 - whatever one fact does, the next must be learned
             self.counts.quarantined += 1
             _log.warning("a fact went to quarantine", seq=seq, kind=type(told).__name__, reason=str(error))
-            self._checkpoint.set_aside(log.Quarantined(seq, told, f"{type(error).__name__}: {error}"))
+            self._checkpoint.set_aside(Quarantined.by(error, seq, told))
             return
         self._checkpoint.note(seq, told, changes)
         self._on_changes(changes, told.at)
 
+    def _count_skipped(self, why: Skipped) -> None:
+        if why is Skipped.SEEN:
+            self.counts.duplicates += 1
+        elif why is Skipped.SET_ASIDE:
+            self.counts.quarantined += 1
+        else:
+            self.counts.refused += 1
 
-def _set_aside(connection: Connection, appends: Sequence[Append], reason: str) -> list[Committed | None]:
-    for one in appends:
-        log.set_aside(connection, one.facts, reason, one.mark)
-    return [None for _ in appends]
+
+def _answer(taking: _Taking, answers: _Answers) -> None:
+    if Skipped.OUT_OF_TURN in answers:
+        _fail(taking, StoreError("What came before in its stream was not kept; tell everything from there again."))
+    elif not taking.done.done():
+        taking.done.set_result(tuple(isinstance(answer, Committed) for answer in answers))
 
 
 def _fail(taking: _Taking, error: BaseException) -> None:
@@ -261,6 +261,3 @@ def _size(one: Append) -> int:
         if isinstance(told, SnapshotsListed):
             size += POINT_BYTES * sum(1 + len(series.newest) for series in told.series)
     return size
-
-
-__all__ = ["Append", "Counts", "Ingest", "Mark"]

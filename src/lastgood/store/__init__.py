@@ -1,0 +1,1 @@
+"""The database: one writer, the fact log, state rows, history and records. SQL stands here and nowhere else."""

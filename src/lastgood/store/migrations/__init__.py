@@ -1,0 +1,1 @@
+"""Alembic's scripts: how every older database becomes today's."""

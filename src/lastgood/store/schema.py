@@ -1,0 +1,226 @@
+"""Every table, as the newest migration leaves it.
+
+Functions of this package build their SQL from these tables; ``migrations/`` makes them step by step, and a test holds
+both equal. The one rule: a column changes only together with a new migration and its line in ``REVISIONS``. Moments
+are 64-bit integers: microseconds since 1970 in UTC; texts and integers mean the same to SQLite and PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+REVISIONS = ("0001",)
+"""Every revision this program knows, oldest first; a database at any other one belongs to a newer program."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware moment, kept as whole microseconds since 1970 in UTC; exact, and sorted as it is stored."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+metadata = MetaData()
+
+fact_log = Table(
+    "fact_log",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("origin", String, nullable=False),
+    Column("body", Text, nullable=False),
+)
+"""What was learned since the last checkpoint, in order; ``seq`` is given out by ``store/log.py``, never twice."""
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("stream", String, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("moved_at", Instant, nullable=False),
+)
+
+state_rows = Table(
+    "state_rows",
+    metadata,
+    Column("kind", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("kind", "id"),
+    sqlite_with_rowid=False,
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, unique=True),
+    Column("at", Instant, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+"""Facts that could not be taken. ``seq`` is the fact's place in the log, None if it never came so far."""
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("source_id", String),
+    Column("host_id", String, nullable=False),
+    Column("repository_id", String),
+    Column("kind", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("outcome", String),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("body", Text, nullable=False),
+    Index("runs_of_source", "source_id", "ended_at", "id"),
+    Index("runs_of_host", "host_id", "ended_at", "id"),
+    Index("runs_by_end", "ended_at", "id"),
+)
+
+run_logs = Table(
+    "run_logs",
+    metadata,
+    Column("run_id", String, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("log", Text, nullable=False),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("source_id", String, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("deadline_at", Instant, nullable=False),
+    Column("result", String, nullable=False),
+    PrimaryKeyConstraint("source_id", "due_at"),
+    Index("ledger_by_moment", "due_at"),
+    sqlite_with_rowid=False,
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("rule", String, nullable=False),
+    Column("entity_kind", String, nullable=False),
+    Column("entity_id", String, nullable=False),
+    Column("severity", String, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("host_id", String),
+    Column("opened_at", Instant, nullable=False),
+    Column("resolved_at", Instant),
+    Column("reason", Text),
+    Index("alerts_by_opening", "opened_at", "id"),
+    Index("alerts_of_host", "host_id", "opened_at", "id"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("folded_name", String, nullable=False),
+    Column("password_hash", Text),
+    Column("role", String, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    UniqueConstraint("folded_name"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("user_id", String, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("address", String, nullable=False),
+    Column("agent", String, nullable=False),
+    Index("sessions_of_user", "user_id"),
+    Index("sessions_by_expiry", "expires_at"),
+)
+
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("purpose", String, nullable=False),
+    Column("user_name", String),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+)
+
+presence = Table(
+    "presence",
+    metadata,
+    Column("host_id", String, primary_key=True),
+    Column("seen_at", Instant),
+    Column("observed_at", Instant),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+
+def insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An insert with ``on_conflict_do_*`` in the words of the connected database."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert each row or, where its primary key is there, replace all its other columns."""
+    if not rows:
+        return
+    statement = insert(connection, table)
+    key = [column.name for column in table.primary_key]
+    changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key}
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)

@@ -1,0 +1,128 @@
+"""Facts -> history rows: what a run or an alert leaves behind when it is told.
+
+``store/log.py`` saves these rows in the transaction that keeps the facts, and takes them back when a fact could not
+be learned. The one rule: a run's row belongs to the host that first spoke of the run; nobody else changes it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, update
+
+from lastgood.model.fact import AlertOpened, AlertResolved, Fact, HostRemoved, RunFinished, RunStarted
+from lastgood.model.job import Outcome, Run, RunStart
+from lastgood.store.codec import encode
+from lastgood.store.schema import alerts, insert, run_logs, runs, upsert
+
+
+class Told:
+    """The history rows of one batch of facts, saved in the transaction that keeps the facts."""
+
+    def __init__(self) -> None:
+        self._started: list[dict[str, Any]] = []
+        self._finished: list[dict[str, Any]] = []
+        self._logs: dict[tuple[str, str], str] = {}
+        self._opened: list[dict[str, Any]] = []
+        self._ended: list[AlertResolved | HostRemoved] = []
+
+    def add(self, seq: int, fact: Fact, log: str) -> None:
+        """Note what this fact says about runs and alerts; most facts say nothing."""
+        if isinstance(fact, RunFinished):
+            self._finished.append(_run_row(seq, fact.run, fact.run.outcome, fact.run.ended_at))
+            if log:
+                self._logs[_text(fact.run.id), _text(fact.run.host_id)] = _text(log)
+        elif isinstance(fact, RunStarted):
+            self._started.append(_run_row(seq, fact.run, None, None))
+        elif isinstance(fact, AlertOpened):
+            self._opened.append(_alert_row(seq, fact))
+        elif isinstance(fact, AlertResolved | HostRemoved):
+            self._ended.append(fact)
+
+    def save(self, connection: Connection) -> None:
+        """Write it all. A run is only ever changed by the host that began it."""
+        if self._started:
+            connection.execute(insert(connection, runs).on_conflict_do_nothing(), self._started)
+        if self._finished:
+            statement = insert(connection, runs)
+            new = statement.excluded
+            changed = {c.name: new[c.name] for c in runs.columns if c.name not in {"id", "host_id"}}
+            same_host = runs.c.host_id == new.host_id
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["id"], set_=changed, where=same_host), self._finished
+            )
+        self._save_logs(connection)
+        if self._opened:
+            connection.execute(insert(connection, alerts).on_conflict_do_nothing(), self._opened)
+        for fact in self._ended:
+            _end_alerts(connection, fact)
+
+    def _save_logs(self, connection: Connection) -> None:
+        """Keep what the tools wrote, each only if its host is the one whose run it is."""
+        rows = []
+        for (run_id, host_id), log in self._logs.items():
+            owner = connection.execute(select(runs.c.host_id).where(runs.c.id == run_id)).scalar_one()
+            if owner == host_id:
+                rows.append({"run_id": run_id, "log": log})
+        upsert(connection, run_logs, rows)
+
+
+def forget(connection: Connection, seq: int, fact: Fact) -> None:
+    """Take back the rows of a fact that was logged and then could not be learned."""
+    if isinstance(fact, RunStarted | RunFinished):
+        connection.execute(delete(runs).where(runs.c.id == _text(fact.run.id), runs.c.seq == seq))
+    elif isinstance(fact, AlertOpened):
+        connection.execute(delete(alerts).where(alerts.c.id == _text(fact.alert.id), alerts.c.seq == seq))
+
+
+def _run_row(seq: int, run: Run | RunStart, outcome: Outcome | None, ended_at: datetime | None) -> dict[str, Any]:
+    return {
+        "id": _text(run.id),
+        "seq": seq,
+        "source_id": _maybe(run.source_id),
+        "host_id": _text(run.host_id),
+        "repository_id": _maybe(run.repository_id),
+        "kind": str(run.kind),
+        "status": "running" if outcome is None else str(outcome.status),
+        "outcome": None if outcome is None else str(outcome),
+        "started_at": run.started_at,
+        "ended_at": ended_at,
+        "body": encode(run),
+    }
+
+
+def _alert_row(seq: int, fact: AlertOpened) -> dict[str, Any]:
+    alert = fact.alert
+    return {
+        "id": _text(alert.id),
+        "seq": seq,
+        "rule": _text(alert.key.rule),
+        "entity_kind": _text(alert.key.entity_kind),
+        "entity_id": _text(alert.key.entity_id),
+        "severity": str(alert.severity),
+        "message": _text(alert.message),
+        "host_id": _maybe(alert.host_id),
+        "opened_at": alert.opened_at,
+        "resolved_at": None,
+        "reason": None,
+    }
+
+
+def _end_alerts(connection: Connection, fact: AlertResolved | HostRemoved) -> None:
+    """Resolve one alert, or all of a host that is gone, and with it its sources."""
+    if isinstance(fact, AlertResolved):
+        which, reason = alerts.c.id == _text(fact.alert_id), fact.reason
+    else:
+        which, reason = alerts.c.host_id == _text(fact.host_id), "the host was removed"
+    query = update(alerts).where(which, alerts.c.resolved_at.is_(None))
+    connection.execute(query.values(resolved_at=fact.at, reason=_text(reason)))
+
+
+def _text(text: str) -> str:
+    """Text as a column can hold it: lone surrogates become question marks, whole values stand in ``body``."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _maybe(text: str | None) -> str | None:
+    return None if text is None else _text(text)
