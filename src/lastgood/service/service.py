@@ -7,7 +7,7 @@ only then anybody who asks or tells; and backwards at the end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
@@ -18,7 +18,7 @@ from lastgood.config.keyfile import load_or_make_key
 from lastgood.config.settings import Settings
 from lastgood.errors import StoreError
 from lastgood.fleet import presence
-from lastgood.fleet.fleet import START_GRACE, Fleet
+from lastgood.fleet.fleet import START_GRACE, Fleet, FleetView
 from lastgood.fleet.learn import Changes
 from lastgood.hub import intake
 from lastgood.hub.roster import Roster
@@ -28,7 +28,7 @@ from lastgood.ids import ulid
 from lastgood.model.fact import AgentReported, Fact
 from lastgood.model.host import AgentInfo
 from lastgood.service.assignment import assignment
-from lastgood.service.checkpoint import Checkpoint
+from lastgood.service.checkpoint import Checkpoint, restore
 from lastgood.service.commands import Commands
 from lastgood.service.identity import hub_keys
 from lastgood.service.ingest import Ingest
@@ -67,15 +67,17 @@ class Service:
         self.checkpoint = checkpoint
         self.lease: Lease = AlwaysHeld()
         self.roster = Roster()
-        self.ingest = Ingest(database, fleet, self._changed)
-        self.watch = Watch(fleet, self.take, clock, held=lambda: self.lease.held("rules"))
+        self.ingest = Ingest(database, fleet, checkpoint, self._changed)
+        self.watch = Watch(fleet, self.take, clock, held=lambda: self.lease.held("rules"), told=self._forget_view)
         self.upkeep = Upkeep(database, fleet, settings.retention, clock, self.lease)
         self.commands = Commands(fleet, self.roster, lambda: ulid(clock()))
         self.ready = False
+        self._view: FleetView | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._sending: set[asyncio.Task[bool]] = set()
         self._assigned: dict[str, str] = {}
-        self._waiting: list[tuple[Callable[[Fleet], bool], asyncio.Future[None]]] = []
+        self._ends: dict[str, asyncio.Future[None]] = {}
+        self._arrivals: dict[str, asyncio.Future[None]] = {}
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock) -> Service:
@@ -84,7 +86,7 @@ class Service:
         try:
             secret_key = load_or_make_key(settings.server.key_path)
             keys = await hub_keys(database, secret_key, settings.server.key_path)
-            fleet, checkpoint = await Checkpoint.load(database)
+            fleet, checkpoint = await restore(database)
             service = cls(settings, clock, database, secret_key, keys, fleet, checkpoint)
             await service._remember_presence(clock())
             await service.watch.start()
@@ -112,6 +114,9 @@ class Service:
 
     async def start(self) -> None:
         """Begin the rounds; from now on the hub may be asked and told."""
+        await self.ingest.start()
+        url = str(self.settings.server.public_url)
+        await self.database.write(lambda connection: records.set_meta(connection, records.PUBLIC_URL, url))
         rounds = (("watch", self.watch.run), ("checkpoint", self.checkpoint.run), ("upkeep", self.upkeep.run))
         self._tasks = [asyncio.create_task(run(), name=name) for name, run in rounds]
         self.ready = True
@@ -125,6 +130,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._sending, return_exceptions=True)
         try:
+            await self.ingest.stop()
             await self.upkeep.note()
             await self.checkpoint.save()
         except StoreError as error:
@@ -132,6 +138,15 @@ class Service:
         finally:
             await self.database.close()
         _log.info("hub stopped")
+
+    def view(self) -> FleetView:
+        """The present moment, frozen; made once for all who ask before anything changes."""
+        if self._view is None:
+            self._view = self.fleet.view()
+        return self._view
+
+    def _forget_view(self) -> None:
+        self._view = None
 
     # --- what is told -----------------------------------------------------------------------------------------
 
@@ -151,7 +166,7 @@ class Service:
                 committed=self._committed,
                 assignment=self._assignment,
                 reported=self._reported,
-                presence_changed=self.watch.presence_changed,
+                presence_changed=self._presence_changed,
                 judging=self.fleet.judging,
                 roster=self.roster,
                 clock=self.clock,
@@ -174,7 +189,7 @@ class Service:
         self._assigned[host_id] = orders.version
         return orders
 
-    def _changed(self, changes: Changes) -> None:
+    def _changed(self, changes: Changes, _at: datetime) -> None:
         """Facts were learned: judge what they touched, send changed orders, wake who waits for them."""
         self.watch.changed(changes)
         for host_id in changes.orders:
@@ -182,18 +197,25 @@ class Service:
                 task = asyncio.create_task(self.roster.assign(host_id, self._assignment(host_id)), name="assign")
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)
-        if self._waiting:
-            for condition, done in self._waiting:
-                if not done.done() and condition(self.fleet):
-                    done.set_result(None)
-            self._waiting = [waiting for waiting in self._waiting if not waiting[1].done()]
+        for run_id in changes.runs & self._ends.keys():
+            if run_id not in self.fleet.running:
+                self._ends.pop(run_id).set_result(None)
 
-    async def until(self, condition: Callable[[Fleet], bool]) -> None:
-        """Return once the condition holds of the fleet; it is asked now and after each change."""
-        if not condition(self.fleet):
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append((condition, done))
-            await done
+    def _presence_changed(self, host_id: str) -> None:
+        self.watch.presence_changed(host_id)
+        if host_id in self._arrivals and self.fleet.presence_of(host_id).connected:
+            self._arrivals.pop(host_id).set_result(None)
+
+    # --- who waits --------------------------------------------------------------------------------------------
+
+    async def run_ended(self, run_id: str) -> None:
+        """Return once the run's end was learned. Ask before it can have ended."""
+        await asyncio.shield(self._ends.setdefault(run_id, asyncio.get_running_loop().create_future()))
+
+    async def connected(self, host_id: str) -> None:
+        """Return once the host's agent is connected."""
+        if not self.fleet.presence_of(host_id).connected:
+            await asyncio.shield(self._arrivals.setdefault(host_id, asyncio.get_running_loop().create_future()))
 
 
 def _stream(host_id: str, spool_id: str) -> str:

@@ -1,7 +1,7 @@
 """Small chores on a timetable: note that we are alive and whom we heard, and let old history go.
 
-Presence is coalesced here: whatever heartbeats came, each host is one row every half minute. The one rule: nothing here
-is needed for a fact to be safe, so a failure is logged and tried again at the next round.
+Presence is coalesced here: whatever heartbeats came, each host is one row every half minute. The one rule: nothing
+here is needed for a fact to be safe, so a failure is logged and tried again at the next round.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from lastgood.store.log import count_quarantined
 NOTE_SECONDS = 30.0
 TRIM_EVERY = timedelta(hours=1)
 ROWS_A_NOTE = 5_000
+REQUESTS_FOR = timedelta(days=7)
+"""How long a request id is remembered, so that a retry of it changes nothing."""
 
 _log = structlog.get_logger("lastgood.upkeep")
 
@@ -81,11 +83,13 @@ class Upkeep:
             runs=now - timedelta(days=self._retention.runs_days),
             ledger=now - timedelta(days=self._retention.ledger_days),
             alerts=now - timedelta(days=self._retention.alerts_days),
+            requests=now - REQUESTS_FOR,
         )
 
         def trim(connection: Connection) -> int:
             return history.trim(connection, keep)
 
-        while await self._database.write(trim):
-            await asyncio.sleep(0)
+        gone = 1
+        while gone:
+            gone = await self._database.write(trim)
         await self._database.write(lambda connection: accounts.trim_accounts(connection, now))

@@ -36,7 +36,10 @@ _log = structlog.get_logger("lastgood.watch")
 
 
 class Watch:
-    """``take`` commits and learns facts; ``held`` says whether this process owns the rules and the ledger."""
+    """``take`` commits and learns facts; ``held`` says whether this process owns the rules and the ledger.
+
+    ``told`` is called whenever an answer may have changed, so that a view that was kept is made anew.
+    """
 
     def __init__(
         self,
@@ -44,11 +47,13 @@ class Watch:
         take: Callable[[list[Fact]], Awaitable[None]],
         clock: Clock,
         held: Callable[[], bool] = lambda: True,
+        told: Callable[[], None] = lambda: None,
     ) -> None:
         self._fleet = fleet
         self._take = take
         self._clock = clock
         self._held = held
+        self._told = told
         self._agenda: Agenda[Entity] = Agenda()
         self._ledger: Agenda[str] = Agenda()
         self._unruled: dict[Entity, None] = {}
@@ -81,6 +86,7 @@ class Watch:
         next_at = self._agenda.next_at()
         if next_at is None or next_at > now.timestamp():
             self._fleet.judging.evaluated_at = now  # else the clock has moved others too; the round will tell
+        self._told()
         self._wake.set()
 
     def presence_changed(self, host_id: str) -> None:
@@ -152,6 +158,7 @@ class Watch:
         now = self._clock()
         await self._in_slices(self._agenda.due(now), self._judge)
         self._fleet.judging.evaluated_at = now
+        self._told()
         if not self._held():
             return
         try:

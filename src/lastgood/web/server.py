@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import uvicorn
-from uvicorn._types import ASGIApplication
 
 from lastgood.config.values import Listen
 from lastgood.errors import ConfigError
@@ -69,7 +69,7 @@ class HubServer:
     """Serves an application on a bound socket until told to stop."""
 
     def __init__(
-        self, app: ASGIApplication, bound: socket.socket, tls_cert: Path | None = None, tls_key: Path | None = None
+        self, app: Callable[..., Any], bound: socket.socket, tls_cert: Path | None = None, tls_key: Path | None = None
     ) -> None:
         self._bound = bound
         self._server = _Server(

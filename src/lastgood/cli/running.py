@@ -1,0 +1,69 @@
+"""Running a hub in the foreground, for ``serve`` and ``up``: start, serve, wait for the word to stop, end in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from lastgood.clock import now
+from lastgood.config.settings import Settings
+from lastgood.service.service import Service
+from lastgood.web.server import HubServer
+from lastgood.web.wiring import faces_of
+
+
+@contextlib.asynccontextmanager
+async def running_hub(settings: Settings, bound: socket.socket) -> AsyncIterator[tuple[Service, HubServer]]:
+    """A hub that serves on the bound socket inside the block, ended in order behind it."""
+    try:
+        service = await Service.open(settings, now)
+    except BaseException:
+        bound.close()
+        raise
+    faces = faces_of(service)
+    server = HubServer(faces.app, bound, settings.server.tls_cert, settings.server.tls_key)
+    try:
+        await service.start()
+        await server.start()
+        yield service, server
+    finally:
+        service.ready = False
+        await service.roster.close_all(seconds=2.0)
+        await server.stop()
+        faces.scrape.close()
+        await service.stop()
+
+
+def stop_event() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def first_of(*waiting: Coroutine[Any, Any, Any]) -> int:
+    """Wait until one of these is done, end the others, and answer which it was; its error is raised."""
+    tasks = [asyncio.ensure_future(one) for one in waiting]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    index = next(i for i, task in enumerate(tasks) if task in done)
+    tasks[index].result()
+    return index
+
+
+def run(main: Coroutine[Any, Any, int]) -> int:
+    """Run on uvloop and answer the exit code."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)

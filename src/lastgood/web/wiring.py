@@ -1,0 +1,126 @@
+"""Hangs the web on a running hub: the seams of ``Site``, the scrape endpoint and the health paths.
+
+Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from lastgood.auth.gate import Gate
+from lastgood.auth.secrets import subkey
+from lastgood.config.settings import Settings
+from lastgood.metrics import vocabularies
+from lastgood.metrics.own_facts import IngestFacts, OwnFacts, StoreFacts
+from lastgood.model.fact import Fact
+from lastgood.service.service import Service
+from lastgood.web.app import create_app
+from lastgood.web.asgi import App
+from lastgood.web.health import health_routes
+from lastgood.web.process import read_build
+from lastgood.web.scrape import Scrape
+from lastgood.web.site import Actor, Site
+from lastgood.wire.frames import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faces:
+    """What the server serves, and the parts of it that are closed at the end."""
+
+    app: App
+    scrape: Scrape
+
+
+def web_key(secret_key: bytes) -> bytes:
+    """The key of sessions, one-time links and forms."""
+    return subkey(secret_key, "web")
+
+
+def gate_of(settings: Settings) -> Gate:
+    """Who may scrape, by the settings."""
+    metrics = settings.metrics
+    return Gate(
+        token=metrics.token,
+        networks=metrics.networks,
+        auth=metrics.auth,
+        trusted_proxies=settings.server.trusted_proxies,
+    )
+
+
+def faces_of(service: Service) -> Faces:
+    """Everything that listens on the hub's port."""
+    scrape = Scrape(
+        view=service.view,
+        own=_own_facts(service),
+        gate=gate_of(service.settings),
+        vocabularies=vocabularies(partial_is_success=service.settings.metrics.partial_is_success),
+    )
+    mounts: dict[str, App] = {"/metrics": scrape, **health_routes(lambda: _unready(service))}
+    return Faces(app=cast(App, create_app(site_of(service), cast(Any, mounts))), scrape=scrape)
+
+
+def site_of(service: Service) -> Site:
+    """The seams of the pages and the API."""
+
+    async def take(facts: Sequence[Fact], request_id: str) -> None:
+        await service.take(facts, request_id)
+
+    return Site(
+        now=service.clock,
+        view=service.view,
+        take=take,
+        read=service.database.read,
+        write=service.database.write,
+        run_now=service.commands.run_now,
+        cancel=service.commands.cancel,
+        look_now=service.commands.look_now,
+        progress=lambda: _progress(service),
+        serve_agent=service.serve_agent,
+        find_token=_no_token,
+        settings=service.settings,
+        secret_key=web_key(service.secret_key),
+        hub_fingerprint=service.keys.fingerprint,
+    )
+
+
+def _no_token(_presented: str) -> Actor | None:
+    return None
+
+
+def _progress(service: Service) -> Mapping[str, Progress]:
+    """Run id -> how far it is, for the runs under way."""
+    found = {}
+    for run in service.fleet.running.values():
+        latest = service.roster.progress.of_run(run.host_id, run.id)
+        if latest is not None:
+            found[run.id] = latest
+    return found
+
+
+def _unready(service: Service) -> str | None:
+    return None if service.ready else "lastgood is starting or ending."
+
+
+def _own_facts(service: Service) -> Any:
+    build = read_build()
+
+    def facts() -> OwnFacts:
+        counts, database = service.ingest.counts, service.database
+        return OwnFacts(
+            build=build,
+            agents_connected=len(service.roster),
+            ingest=IngestFacts(facts=counts.facts, duplicates=counts.duplicates, quarantined=counts.quarantined),
+            store=StoreFacts(
+                commits=database.commits,
+                commit_seconds=database.commit_seconds,
+                failures=database.failures,
+                queue_depth=database.queued + service.ingest.queued,
+            ),
+            quarantine_rows=service.upkeep.quarantined,
+            evaluated_at=service.fleet.judging.evaluated_at,
+            metrics_public=service.settings.metrics.public,
+        )
+
+    return facts
