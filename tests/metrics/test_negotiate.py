@@ -54,6 +54,7 @@ FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,imag
         f"{OM};version=2.0.0,{OM};version=1.0.0;q=0.9,text/plain;version=0.0.4;q=0.5",
         f"text/plain;q=0,{OM}",
         "text/plain;q=0,*/*",
+        "application/*,text/plain;q=0.5",
         f'{OM};note="a, b; c";version=1.0.0,text/plain;q=0.5',
     ],
 )

@@ -138,6 +138,13 @@ def test_help_is_escaped_as_each_format_wants_it() -> None:
     assert page([family], None, Format.OPENMETRICS).startswith(b'# HELP x a \\"b\\" \\\\ c\n')
 
 
+def test_a_histogram_that_nobody_knows_has_no_rows() -> None:
+    family: Family[Any] = Family(
+        name="x", help="A help.", type=Type.HISTOGRAM, bounds=(1,), entity=HUB, value=lambda _moment, _id: None
+    )
+    assert page([family], None, Format.TEXT) == b"# HELP x A help.\n# TYPE x histogram\n"
+
+
 def test_a_family_whose_rows_are_all_unknown_keeps_its_head() -> None:
     family: Family[Any] = Family(name="x", help="A help.", entity=HUB, value=lambda _moment, _id: None)
     assert page([family], None, Format.TEXT) == b"# HELP x A help.\n# TYPE x gauge\n"

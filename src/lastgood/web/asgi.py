@@ -6,7 +6,7 @@ rule: nothing of the hub extra is imported here, since stand-alone exporters ser
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -21,16 +21,6 @@ READ_METHODS = ("GET", "HEAD")
 PLAIN = ("content-type", "text/plain; charset=utf-8")
 
 
-def by_path(apps: Mapping[str, App], otherwise: App) -> App:
-    """An app that gives requests for these exact paths to their apps and everything else to ``otherwise``."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        chosen = apps.get(scope["path"], otherwise) if scope["type"] == "http" else otherwise
-        await chosen(scope, receive, send)
-
-    return app
-
-
 def header_lines(scope: Scope, name: bytes) -> list[str]:
     """The lines of a header in the order received; ``name`` in lower case."""
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
@@ -39,6 +29,8 @@ def header_lines(scope: Scope, name: bytes) -> list[str]:
 async def answer(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:
     """Send a whole answer; a HEAD request gets its headers only."""
     lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    # Names of hosts are strangers' words: no browser may guess that they are markup.
+    lines.append((b"x-content-type-options", b"nosniff"))
     lines.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": lines})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

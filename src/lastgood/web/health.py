@@ -34,5 +34,5 @@ def ready(unready: Callable[[], str | None]) -> App:
 
 
 def health_routes(unready: Callable[[], str | None]) -> dict[str, App]:
-    """The three paths with their apps, for ``by_path``."""
+    """The three paths with their apps, as ``create_app`` mounts them."""
     return {"/healthz": alive, "/-/healthy": alive, "/-/ready": ready(unready)}

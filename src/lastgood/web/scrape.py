@@ -26,6 +26,8 @@ from lastgood.web.asgi import READ_METHODS, Receive, Scope, Send, answer, header
 from lastgood.web.compress import gzip_body
 from lastgood.web.process import read_process
 
+PATH = "/metrics"
+
 MOST_REQUESTS = 40
 """Scrapes answered at once; one more is sent away rather than queued without end."""
 
@@ -67,12 +69,13 @@ class Scrape:
         find_token: FindToken = no_tokens,
         vocabularies: Sequence[Vocabulary] = VOCABULARIES,
         process: Callable[[], ProcessFacts] = read_process,
+        path: str = PATH,
         most_requests: int = MOST_REQUESTS,
     ) -> None:
         self._view, self._own, self._process = view, own, process
         self._gate, self._tokens_exist, self._find_token = gate, tokens_exist, find_token
         self._vocabularies = {vocabulary.name: vocabulary for vocabulary in vocabularies}
-        self._most_requests = most_requests
+        self._path, self._most_requests = path, most_requests
         self._answering = 0
         self._rendering: dict[_Wanted, asyncio.Task[bytes]] = {}
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="scrape")
@@ -83,6 +86,9 @@ class Scrape:
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != self._path:  # a mount also gets what lies below its path
+            await say(scope, send, 404, _REFUSALS[404])
+            return
         self.facts = replace(self.facts, requests=self.facts.requests + 1)
         admission = self._admit(scope)
         if not admission.granted:
