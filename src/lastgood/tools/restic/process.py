@@ -169,7 +169,10 @@ class _Child(asyncio.SubprocessProtocol):
                 await self.stop(grace_seconds)
         finally:
             self._kill()
-            self.transport.close()
+            try:
+                await self._is_gone_within(_KILL_SECONDS)
+            finally:
+                self.transport.close()
 
     async def _is_gone_within(self, seconds: float) -> bool:
         done, _ = await asyncio.wait((self.gone,), timeout=seconds)
