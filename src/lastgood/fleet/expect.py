@@ -1,50 +1,41 @@
-"""What a source owes us: the moment its next good backup is due, its deadline, and the ledger of due moments.
+"""When the next good backup of a source is due: the moment, its deadline, and the interval.
 
 Called by ``learn`` whenever a good run or a change of configuration moves the expectation, so that judging only
 compares moments and never reads a cron expression. The one rule: a moment that is already owed stays owed; neither a
-new schedule nor a pause may turn a missed backup green.
+new schedule nor a pause, its end, or a look into the repository may turn a missed backup green, only a good run.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from lastgood.fleet.schedule import grace_for, interval_from, latest_until, next_after
+from lastgood.fleet.ledger import LedgerRow, open_after, settle
+from lastgood.fleet.schedule import answers_up_to, begun_at, grace_for, interval_from, next_after
 from lastgood.model.job import Run
-from lastgood.model.source import Evidence, Moment, Source, last_good
+from lastgood.model.source import Evidence, Source, last_good
+
+__all__ = ["Expectation", "LedgerRow", "expect", "expectation", "revise", "revised"]
+
+Expectation = tuple[datetime, datetime, timedelta]
+"""(due, deadline, interval)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
-    """A due moment as the ledger has it now."""
-
-    source_id: str
-    due_at: datetime
-    deadline_at: datetime
-    result: Moment
-
-
-LEDGER_MEMORY = 64
-"""How many due moments of a source can still be corrected by a fact that comes late."""
-
-
-def expectation(source: Source, good: Run | None) -> tuple[datetime, datetime, timedelta] | None:
-    """(due, deadline, interval) that follow the good run, or the source's beginning; None without schedule or target.
+def expectation(source: Source, good: Run | None, resumed_at: datetime | None = None) -> Expectation | None:
+    """What follows from the good run, or from the source's beginning; None without schedule or target.
 
     With both a schedule and a target, the one whose deadline comes first speaks.
     """
-    begun = max(source.created_at, source.revised_at)
-    if source.paused_until is not None:
-        begun = max(begun, source.paused_until)
+    begun = begun_at(source, resumed_at)
     answers = []
     if source.schedule is not None:
-        anchor = begun if good is None else max(begun, good.due_at or good.ended_at)
+        anchor = begun if good is None else max(begun, answers_up_to(source, good))
         due_at = next_after(source.schedule, anchor)
         interval = interval_from(source.schedule, due_at)
         answers.append((due_at, due_at + grace_for(source, interval), interval))
     if source.target is not None:
-        anchor = begun if good is None else max(good.ended_at, source.paused_until or good.ended_at)
+        pauses = [moment for moment in (source.paused_until, resumed_at) if moment is not None]
+        anchor = begun if good is None else max(good.ended_at, *pauses)
         due_at = anchor + source.target
         answers.append((due_at, due_at + grace_for(source, source.target), source.target))
     return min(answers, key=lambda answer: answer[1], default=None)
@@ -52,102 +43,64 @@ def expectation(source: Source, good: Run | None) -> tuple[datetime, datetime, t
 
 def expect(source: Source, evidence: Evidence) -> Evidence:
     """The evidence with due moment, deadline and interval as its last good backup has them."""
-    answer = expectation(source, last_good(source, evidence))
+    good = last_good(source, evidence)
+    answer = expectation(source, good, evidence.resumed_at)
+    arrears = evidence.arrears
+    if arrears is not None and (good is None or answers_up_to(source, good) < arrears[0]):
+        answer = arrears if answer is None else (arrears[0], min(arrears[1], answer[1]), answer[2])
     if answer is None:
         return replace(evidence, due_at=None, deadline_at=None, interval=None)
-    due_at, deadline_at, interval = answer
-    return replace(evidence, due_at=due_at, deadline_at=deadline_at, interval=interval)
+    return replace(evidence, due_at=answer[0], deadline_at=answer[1], interval=answer[2])
 
 
-def revise(before: Source | None, source: Source, evidence: Evidence, at: datetime) -> Evidence:
-    """The evidence after the source was made or changed at ``at``.
-
-    A backup that was already due when its schedule changed stays due.
-    """
-    if before is not None and not _timing_changed(before, source):
-        return evidence if before.accept_partial == source.accept_partial else expect(source, evidence)
-    owed = evidence.due_at is not None and evidence.due_at <= at
-    asked = source.schedule is not None or source.target is not None
-    if not (owed and asked):
-        evidence = expect(source, evidence)
-    return _ledger_from(source, evidence, max(at, source.paused_until or at))
+def revised(before: Source | None, source: Source, at: datetime) -> Source:
+    """The source as told at ``at``, with ``revised_at`` as that field means it, whoever filled it in."""
+    if before is None:
+        return source
+    if _asks(before) == _asks(source):
+        return replace(source, revised_at=before.revised_at)
+    return replace(source, revised_at=max(before.revised_at, at))
 
 
-def _timing_changed(before: Source, source: Source) -> bool:
-    return (before.schedule, before.target, before.grace, before.paused_until, before.archived_by) != (
-        source.schedule,
-        source.target,
-        source.grace,
+def revise(
+    before: Source | None, source: Source, evidence: Evidence, at: datetime
+) -> tuple[Evidence, list[LedgerRow]]:
+    """The evidence after the source was made or changed at ``at``, and the due moments that this closed."""
+    if before is None:
+        return open_after(source, expect(source, evidence), at), []
+    if (_asks(before), before.paused_until, before.archived_by) == (
+        _asks(source),
         source.paused_until,
         source.archived_by,
+    ):
+        return evidence if before.accept_partial == source.accept_partial else expect(source, evidence), []
+    evidence, rows = settle(before, evidence, at)
+    evidence = replace(
+        evidence, resumed_at=_resumed_at(before, source, evidence, at), arrears=_arrears(before, evidence, at)
     )
+    return open_after(source, expect(source, evidence), at), rows
 
 
-def _ledger_from(source: Source, evidence: Evidence, moment: datetime) -> Evidence:
-    """The evidence with the ledger's next open moment being the first after ``moment``."""
-    if source.schedule is None or source.archived_by is not None:
-        return replace(evidence, ledger_at=None, ledger_deadline_at=None, paid=())
-    due_at = next_after(source.schedule, moment)
-    deadline_at = due_at + grace_for(source, interval_from(source.schedule, due_at))
-    paid = tuple(moment for moment in evidence.paid if moment >= due_at)
-    return replace(evidence, ledger_at=due_at, ledger_deadline_at=deadline_at, paid=paid)
+def _asks(source: Source) -> tuple[object, ...]:
+    return source.schedule, source.target, source.grace
 
 
-def moment_of(source: Source, run: Run) -> datetime | None:
-    """The due moment that this run stands for, if any.
-
-    A run that the schedule started stands for its moment however long it took; any other stands for the moment
-    between which and its deadline it ended.
-    """
-    if run.due_at is not None or source.schedule is None:
-        return run.due_at
-    due_at = latest_until(source.schedule, run.ended_at)
-    deadline_at = due_at + grace_for(source, interval_from(source.schedule, due_at))
-    return due_at if run.ended_at <= deadline_at else None
+def _arrears(before: Source, evidence: Evidence, at: datetime) -> Expectation | None:
+    """What is owed at ``at``; what came due in a pause or an archive never was."""
+    due_at, deadline_at, interval = evidence.due_at, evidence.deadline_at, evidence.interval
+    if due_at is None or deadline_at is None or interval is None or due_at > at:
+        return None
+    owed_since = evidence.arrears[0] if evidence.arrears is not None else None
+    if before.archived_by is not None and due_at != owed_since:
+        return None
+    return due_at, deadline_at, interval
 
 
-def pay(evidence: Evidence, due_at: datetime) -> tuple[Evidence, datetime | None]:
-    """Enter a good run for ``due_at``: before its moment closed it is paid, after it the ledger is corrected.
-
-    Answers the evidence and, if a closed moment was corrected, its deadline.
-    """
-    if evidence.ledger_at is not None and due_at >= evidence.ledger_at:
-        if due_at in evidence.paid:
-            return evidence, None
-        return replace(evidence, paid=(*evidence.paid, due_at)[-LEDGER_MEMORY:]), None
-    for index, (owed_at, deadline_at, _) in enumerate(evidence.owed):
-        if owed_at == due_at:
-            owed = evidence.owed[:index] + evidence.owed[index + 1 :]
-            return replace(evidence, owed=owed, good_runs=evidence.good_runs + 1), deadline_at
-    return evidence, None
-
-
-def blame(evidence: Evidence, due_at: datetime) -> tuple[Evidence, datetime | None]:
-    """Enter a failed run for ``due_at``: a closed moment that was unknown is now known not to be good."""
-    for index, (owed_at, deadline_at, moment) in enumerate(evidence.owed):
-        if owed_at == due_at and moment is Moment.UNKNOWN:
-            owed = list(evidence.owed)
-            owed[index] = (owed_at, deadline_at, Moment.NOT_GOOD)
-            return replace(evidence, owed=tuple(owed)), deadline_at
-    return evidence, None
-
-
-def close(source: Source, evidence: Evidence, *, looked: bool) -> tuple[Evidence, Moment]:
-    """Close the ledger's open moment and open the next; ``looked`` says whether we know that no good run came.
-
-    Only for evidence whose ``ledger_at`` is not None.
-    """
-    due_at, deadline_at = evidence.ledger_at, evidence.ledger_deadline_at
-    if due_at is None or deadline_at is None:
-        raise ValueError("the ledger of this source has no open moment")
-    result = Moment.GOOD if due_at in evidence.paid else Moment.NOT_GOOD if looked else Moment.UNKNOWN
-    owed = evidence.owed
-    if result is not Moment.GOOD:
-        owed = (*owed, (due_at, deadline_at, result))[-LEDGER_MEMORY:]
-    closed = replace(
-        evidence,
-        expected_runs=evidence.expected_runs + 1,
-        good_runs=evidence.good_runs + (result is Moment.GOOD),
-        owed=owed,
-    )
-    return _ledger_from(source, closed, max(due_at, source.paused_until or due_at)), result
+def _resumed_at(before: Source, source: Source, evidence: Evidence, at: datetime) -> datetime | None:
+    """When the last pause or archiving ended, if this change ends one or shows that one has ended."""
+    ends = [evidence.resumed_at]
+    if before.archived_by is not None and source.archived_by is None:
+        ends.append(at)
+    if before.paused_until is not None and before.paused_until != source.paused_until:
+        ends.append(min(before.paused_until, at))
+    return max((end for end in ends if end is not None), default=None)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from lastgood.fleet.durations import Durations
 from lastgood.model.alert import Alert, AlertKey, Severity
 from lastgood.model.host import ABSENT, Host, Presence
-from lastgood.model.job import Run, RunStart
+from lastgood.model.job import Run, RunKind, RunStart
 from lastgood.model.repository import NO_REPOSITORY_EVIDENCE, Repository, RepositoryEvidence, RepositoryState
 from lastgood.model.source import NO_EVIDENCE, Evidence, Source, State
 
@@ -77,7 +77,11 @@ class Fleet:
             self.sources_of_repository.setdefault(source.repository_id, {})[source.id] = None
         for key in self.alerts:
             self.alerts_of_entity.setdefault((key.entity_kind, key.entity_id), {})[key] = None
-        self.running_of_source = {run.source_id: run.id for run in self.running.values() if run.source_id}
+        self.running_of_source = {
+            run.source_id: run.id
+            for run in self.running.values()
+            if run.source_id is not None and run.kind is RunKind.BACKUP
+        }
         self.open_alerts_of_host = Counter(a.host_id for a in self.alerts.values() if a.host_id is not None)
         self.open_alerts = Counter(alert.severity for alert in self.alerts.values())
         self.host_ids_by_name = {host.name.casefold(): host.id for host in self.hosts.values()}

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from lastgood.fleet.reason import reason
+from lastgood.fleet.weigh import DAMAGED, is_accepted
 from lastgood.model.host import Host, Presence
 from lastgood.model.job import Outcome, Run
 from lastgood.model.repository import Probe, RepositoryEvidence, RepositoryState
@@ -78,7 +79,7 @@ def source_state(known: Known, source: Source, now: datetime) -> tuple[State, da
         return State.PAUSED, source.paused_until
     evidence = known.evidence_of(source.id)
     attempt = evidence.last_attempt
-    if evidence.finding == "damaged" or (attempt is not None and attempt.outcome in _BROKEN):
+    if evidence.finding == DAMAGED or (attempt is not None and attempt.outcome in _BROKEN):
         return State.FAILED, None
     deadline_at = evidence.deadline_at
     good = last_good(source, evidence)
@@ -104,7 +105,7 @@ def _before_deadline(
     source: Source, evidence: Evidence, now: datetime, stale_at: datetime | None
 ) -> tuple[State, datetime | None]:
     attempt, due_at, deadline_at = evidence.last_attempt, evidence.due_at, evidence.deadline_at
-    if attempt is not None and attempt.outcome is Outcome.PARTIAL and not source.accept_partial:
+    if attempt is not None and attempt.outcome is Outcome.PARTIAL and not is_accepted(source, attempt):
         return State.PARTIAL, _first(deadline_at, stale_at)
     if due_at is not None and now >= due_at:
         return State.LATE, _first(deadline_at, stale_at)

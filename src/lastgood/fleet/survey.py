@@ -1,7 +1,8 @@
 """What a look into the repository says about each source: the witness beside the agents' own word.
 
-Snapshots are known by the tag that carries the source's id. The last good backup may go back only here, and
-only through a named finding: its snapshot is gone.
+Snapshots are known by the tag that carries the source's id. The last good backup may go back only here, and only
+through a named finding: its snapshot is gone. A snapshot of which no agent told proves nothing good, for it may lack
+files; it only shows that there is something we have not heard.
 """
 
 from __future__ import annotations
@@ -10,20 +11,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lastgood.fleet.expect import expect
-from lastgood.fleet.weigh import newest
+from lastgood.fleet.weigh import is_proven_good, newest
 from lastgood.model.fact import SnapshotsListed
 from lastgood.model.job import Outcome, Run, RunKind
 from lastgood.model.repository import SnapshotPoint, SnapshotSeries
-from lastgood.model.source import Evidence, Source
+from lastgood.model.source import Evidence, Source, last_good
 
 GONE = "gone"
+SHORTEST_ID = 8
+"""Restic 0.14 names the first eight characters only."""
 
 
 def by_tag(told: SnapshotsListed) -> dict[str, list[SnapshotSeries]]:
     """The series of a survey under each ``lg:`` tag they carry; changed paths make several series of one source."""
     found: dict[str, list[SnapshotSeries]] = {}
     for series in told.series:
-        for tag in series.tags:
+        for tag in dict.fromkeys(series.tags):
             if tag.startswith("lg:"):
                 found.setdefault(tag, []).append(series)
     return found
@@ -32,39 +35,92 @@ def by_tag(told: SnapshotsListed) -> dict[str, list[SnapshotSeries]]:
 def witness(
     source: Source, evidence: Evidence, series: Sequence[SnapshotSeries] | None, told: SnapshotsListed
 ) -> Evidence:
-    """The evidence after a look into the repository of this source."""
-    if series is None and told.truncated:
-        return evidence
+    """The evidence after a look into the repository of this source; a truncated look shows only what is there."""
     series = series or ()
     points = sorted((p for one in series for p in one.newest), key=lambda p: p.started_at, reverse=True)
-    after = replace(
-        evidence,
-        snapshots=sum(one.count for one in series),
-        observed_at=newest(evidence.observed_at, told.listed_at),
-    )
-    held = after.last_full
-    if held is None or held.ended_at >= told.listed_at or not _is_gone(held, points, series):
+    after = _found(source, evidence, points)
+    if told.truncated:
         return after
-    return expect(source, replace(after, last_full=_fallback(after, points, source), finding=GONE))
+    after = replace(after, snapshots=sum(one.count for one in series))
+    if not _is_more_than_told(after, points, told):
+        after = replace(after, observed_at=newest(after.observed_at, told.listed_at))
+    return _lost(source, after, series, points, told)
+
+
+def _found(source: Source, evidence: Evidence, points: Sequence[SnapshotPoint]) -> Evidence:
+    """An attempt that was good but for its proof, or whose snapshot was missed, is good once the snapshot is seen."""
+    attempt, held = evidence.last_attempt, evidence.last_full
+    if attempt is None or (held is not None and (held.id == attempt.id or held.ended_at > attempt.ended_at)):
+        return evidence
+    if attempt.outcome is Outcome.UNCHANGED and not attempt.snapshot_id:
+        made = [point for point in points if point.started_at <= attempt.ended_at]
+        attempt = replace(attempt, snapshot_id=made[0].id) if made else attempt
+    if not is_proven_good(attempt) or not _is_among(attempt.snapshot_id, points):
+        return evidence
+    return expect(source, replace(evidence, last_attempt=attempt, last_full=attempt, finding=None))
+
+
+def _lost(
+    source: Source,
+    evidence: Evidence,
+    series: Sequence[SnapshotSeries],
+    points: Sequence[SnapshotPoint],
+    told: SnapshotsListed,
+) -> Evidence:
+    """Take back what rests on a snapshot that is gone."""
+
+    def is_gone(held: Run | None) -> bool:
+        return held is not None and held.ended_at < told.listed_at and _is_gone(held, points, series)
+
+    held = last_good(source, evidence)
+    full, partial = evidence.last_full, evidence.last_partial
+    if full is not None and is_gone(full):
+        evidence = replace(evidence, last_full=_fallback(full, evidence, points, source, told))
+    if is_gone(partial):
+        evidence = replace(evidence, last_partial=None)
+    if last_good(source, evidence) is held:
+        return evidence
+    return expect(source, replace(evidence, finding=GONE))
 
 
 def _is_gone(held: Run, points: Sequence[SnapshotPoint], series: Sequence[SnapshotSeries]) -> bool:
-    """Whether the snapshot we hold as last good is surely not there any more."""
-    if held.snapshot_id is None or any(_same(point.id, held.snapshot_id) for point in points):
+    """Whether this snapshot is surely not there any more: lists hold the newest few, an older one may lie beyond."""
+    if not held.snapshot_id or _is_among(held.snapshot_id, points):
         return False
-    listed_all = all(one.count <= len(one.newest) for one in series)
-    return listed_all or all(
-        one.count <= len(one.newest) or one.newest[-1].started_at < held.started_at for one in series
+    return all(
+        one.count <= len(one.newest) or (one.newest and min(p.started_at for p in one.newest) < held.started_at)
+        for one in series
     )
 
 
-def _fallback(evidence: Evidence, points: Sequence[SnapshotPoint], source: Source) -> Run | None:
-    """The newest snapshot that is there, as a good run; not one that we know to be partial."""
-    partial = evidence.last_partial
+def _is_more_than_told(evidence: Evidence, points: Sequence[SnapshotPoint], told: SnapshotsListed) -> bool:
+    """Whether there is a snapshot younger than all we were told: its run was not heard of yet, so we cannot say."""
+    attempt = evidence.last_attempt
+    known = [run.snapshot_id for run in (attempt, evidence.last_full, evidence.last_partial) if run is not None]
     for point in points:
-        if partial is not None and partial.snapshot_id is not None and _same(point.id, partial.snapshot_id):
+        if point.started_at > told.listed_at:
+            continue  # a clock that was wrong
+        if attempt is not None and point.started_at <= attempt.ended_at:
+            return False
+        if not any(known_id and _same(point.id, known_id) for known_id in (*known, *evidence.poor_snapshots)):
+            return True
+    return False
+
+
+def _fallback(
+    gone: Run, evidence: Evidence, points: Sequence[SnapshotPoint], source: Source, told: SnapshotsListed
+) -> Run | None:
+    """The newest older snapshot that is there, as a good run.
+
+    Not one that we know to lack files; and none that is younger than the one that is gone, for had it been good, we
+    would have held it. What lies in the future tells nothing of its age.
+    """
+    for point in points:
+        if point.started_at > told.listed_at or point.started_at >= gone.started_at:
             continue
-        ended_at = point.ended_at or point.started_at
+        if any(_same(point.id, poor_id) for poor_id in evidence.poor_snapshots):
+            continue
+        ended_at = min(max(point.ended_at or point.started_at, point.started_at), told.listed_at)
         return Run(
             id=f"snapshot:{point.id}",
             kind=RunKind.BACKUP,
@@ -81,6 +137,12 @@ def _fallback(evidence: Evidence, points: Sequence[SnapshotPoint], source: Sourc
     return None
 
 
+def _is_among(snapshot_id: str | None, points: Sequence[SnapshotPoint]) -> bool:
+    return bool(snapshot_id) and any(_same(point.id, snapshot_id or "") for point in points)
+
+
 def _same(first: str, second: str) -> bool:
-    """Whether two snapshot ids mean one snapshot; restic 0.14 reports the first eight characters only."""
+    """Whether two snapshot ids mean one snapshot; a short one has at least eight characters."""
+    if min(len(first), len(second)) < SHORTEST_ID:
+        return first == second
     return first.startswith(second) or second.startswith(first)

@@ -8,34 +8,52 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from lastgood.fleet.expect import LedgerRow, blame, expect, moment_of, pay
+from lastgood.fleet.expect import expect
+from lastgood.fleet.ledger import LedgerRow, enter
 from lastgood.model.job import Outcome, Run
-from lastgood.model.source import Evidence, Moment, Source
+from lastgood.model.source import Evidence, Source, last_good
 
+DAMAGED = "damaged"
 _GOOD = frozenset({Outcome.SUCCESS, Outcome.UNCHANGED})
+POOR_KEPT = 32
+"""How many snapshots of runs that were not good are remembered, so that none of them is taken for a good one."""
 
 
 def weigh(source: Source, before: Evidence, run: Run) -> tuple[Evidence, list[LedgerRow]]:
-    """The evidence after the run, and the closed due moments that it corrects. Cancelled and dry runs say nothing."""
+    """The evidence after the run, and the due moments that it closed or corrected.
+
+    Cancelled and dry runs say nothing.
+    """
+    proven = with_proof(run, before)
+    evidence = before
+    if run.snapshot_id and proven is None and not run.dry_run and run.snapshot_id not in before.poor_snapshots:
+        evidence = replace(evidence, poor_snapshots=(*before.poor_snapshots, run.snapshot_id)[-POOR_KEPT:])
     if not run.is_attempt:
-        return before, []
-    evidence = replace(before, observed_at=newest(before.observed_at, run.ended_at))
-    if _is_newer(run, evidence.last_attempt):
+        return evidence, []
+    run = proven or run
+    evidence = replace(evidence, observed_at=newest(before.observed_at, run.ended_at))
+    if is_newer(run, evidence.last_attempt):
         evidence = replace(evidence, last_attempt=run)
-    if is_proven_good(run) and _is_newer(run, evidence.last_full):
-        evidence = replace(evidence, last_full=_with_proof(run, evidence.last_full), finding=None)
-    elif run.outcome is Outcome.PARTIAL and run.snapshot_id is not None and _is_newer(run, evidence.last_partial):
+    if proven is not None and is_newer(run, evidence.last_full):
+        evidence = replace(evidence, last_full=run)
+    elif run.outcome is Outcome.PARTIAL and run.snapshot_id and is_newer(run, evidence.last_partial):
         evidence = replace(evidence, last_partial=run)
-    if evidence.last_full is not before.last_full or (
-        source.accept_partial and evidence.last_partial is not before.last_partial
-    ):
+    held, good = last_good(source, before), last_good(source, evidence)
+    if good is not held:
+        if good is not None and not (before.finding == DAMAGED and held is not None and _rests_on(good, held)):
+            evidence = replace(evidence, finding=None)
         evidence = expect(source, evidence)
-    return _enter(source, evidence, run)
+    return enter(source, evidence, run, good=is_accepted(source, run))
 
 
 def is_proven_good(run: Run) -> bool:
-    """Success needs a snapshot that the tool named; unchanged is the tool's word that the newest one is still true."""
-    return run.outcome is Outcome.UNCHANGED or (run.outcome is Outcome.SUCCESS and run.snapshot_id is not None)
+    """Success or unchanged, and a snapshot that was named: exit code 0 alone is no evidence."""
+    return run.outcome in _GOOD and bool(run.snapshot_id)
+
+
+def is_accepted(source: Source, run: Run) -> bool:
+    """Whether the run is as good as this source asks for."""
+    return is_proven_good(run) or (source.accept_partial and run.outcome is Outcome.PARTIAL and bool(run.snapshot_id))
 
 
 def newest(first: datetime | None, second: datetime) -> datetime:
@@ -43,24 +61,31 @@ def newest(first: datetime | None, second: datetime) -> datetime:
     return second if first is None else max(first, second)
 
 
-def _is_newer(run: Run, held: Run | None) -> bool:
+def is_newer(run: Run, held: Run | None) -> bool:
     return held is None or run.ended_at >= held.ended_at
 
 
-def _with_proof(run: Run, held: Run | None) -> Run:
-    """An unchanged run made no snapshot: its proof is the one that is still the newest."""
-    if run.snapshot_id is not None or held is None:
+def with_proof(run: Run, evidence: Evidence) -> Run | None:
+    """The run with the snapshot that proves it good; None without one.
+
+    An unchanged run made no snapshot: its proof is the one that was the newest when it ran, and that it found true.
+    """
+    if run.outcome not in _GOOD or run.dry_run:
+        return None
+    if run.snapshot_id:
         return run
+    if run.outcome is Outcome.SUCCESS:
+        return None
+    earlier = [
+        held
+        for held in (evidence.last_full, evidence.last_partial)
+        if held is not None and held.snapshot_id and held.ended_at <= run.ended_at
+    ]
+    if not earlier:
+        return None
+    held = max(earlier, key=lambda held: held.ended_at)
     return replace(run, snapshot_id=held.snapshot_id, size_bytes=run.size_bytes or held.size_bytes)
 
 
-def _enter(source: Source, evidence: Evidence, run: Run) -> tuple[Evidence, list[LedgerRow]]:
-    """Enter the run into the ledger of due moments."""
-    due_at = moment_of(source, run)
-    if due_at is None:
-        return evidence, []
-    good = is_proven_good(run) or (run.outcome is Outcome.PARTIAL and source.accept_partial)
-    evidence, deadline_at = pay(evidence, due_at) if good else blame(evidence, due_at)
-    if deadline_at is None:
-        return evidence, []
-    return evidence, [LedgerRow(source.id, due_at, deadline_at, Moment.GOOD if good else Moment.NOT_GOOD)]
+def _rests_on(run: Run, held: Run) -> bool:
+    return run.outcome is Outcome.UNCHANGED and run.snapshot_id == held.snapshot_id

@@ -99,6 +99,8 @@ class Evidence:
     not trusted ("gone", "damaged"). ``due_at``, ``deadline_at`` and ``interval`` follow from the last good and the
     schedule. ``ledger_at`` is the next due moment the ledger has not closed; ``paid`` are due moments known to be
     good before the ledger closed them, ``owed`` closed ones that were not good and may still be corrected.
+    ``resumed_at`` is when the last pause or archiving ended, ``arrears`` what was owed when schedule or pause last
+    changed (due, deadline, interval). ``poor_snapshots`` are snapshots that no good run made, newest last.
     """
 
     observed_at: datetime | None = None
@@ -116,6 +118,9 @@ class Evidence:
     good_runs: int = 0
     paid: tuple[datetime, ...] = ()
     owed: tuple[tuple[datetime, datetime, Moment], ...] = ()
+    resumed_at: datetime | None = None
+    arrears: tuple[datetime, datetime, timedelta] | None = None
+    poor_snapshots: tuple[str, ...] = ()
 
 
 NO_EVIDENCE = Evidence()

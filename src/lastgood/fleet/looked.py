@@ -1,0 +1,114 @@
+"""Facts about repositories -> fleet: probes, sizes, locks, and surveys with what they witness of each source.
+
+Called by ``learn`` alone. The one rule: what was seen earlier and is told later never replaces what was seen since;
+an agent that comes back tells its old looks as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from lastgood.fleet import survey
+from lastgood.fleet.changes import Changes, known
+from lastgood.fleet.fleet import Fleet
+from lastgood.fleet.weigh import newest
+from lastgood.model import fact
+from lastgood.model.repository import Probe, RepositoryEvidence
+from lastgood.model.source import NO_EVIDENCE
+
+
+def configured(fleet: Fleet, told: fact.RepositoryConfigured, changes: Changes) -> None:
+    fleet.repositories[told.repository.id] = told.repository
+    touch(fleet, told.repository.id, changes)
+    changes.orders.update(changes.hosts)
+
+
+def probed(fleet: Fleet, told: fact.RepositoryProbed, changes: Changes) -> None:
+    before = _evidence(fleet, told.repository_id)
+    other = told.identity is not None and before.identity is not None and told.identity != before.identity
+    is_old = _is_old(told.probed_at, before.observed_at)
+    identity = (before.identity or told.identity) if is_old else (told.identity or before.identity)
+    after = replace(before, identity=identity, identity_changed=other or before.identity_changed)
+    if not is_old:
+        init_failed = before.init_failed
+        if told.probe is Probe.READY:
+            init_failed = False
+        elif told.probe in (Probe.MISSING, Probe.WRONG_PASSWORD):
+            init_failed = True
+        after = replace(
+            after, probe=told.probe, init_failed=init_failed, message=told.message, observed_at=told.probed_at
+        )
+    fleet.repository_evidence[told.repository_id] = after
+    touch(fleet, told.repository_id, changes)
+    if before.identity is None and told.identity is not None:
+        changes.orders.update(changes.hosts)  # nobody may initialise it any more
+
+
+def sized(fleet: Fleet, told: fact.RepositorySized, changes: Changes) -> None:
+    before = _evidence(fleet, told.repository_id)
+    if _is_old(told.sized_at, before.sized_at):
+        return
+    fleet.repository_evidence[told.repository_id] = replace(
+        before,
+        size_bytes=told.size_bytes,
+        uncompressed_bytes=told.uncompressed_bytes,
+        sized_at=told.sized_at,
+        observed_at=newest(before.observed_at, told.sized_at),
+    )
+    touch(fleet, told.repository_id, changes)
+
+
+def locks_listed(fleet: Fleet, told: fact.LocksListed, changes: Changes) -> None:
+    before = _evidence(fleet, told.repository_id)
+    if _is_old(told.listed_at, before.locked_at):
+        return
+    fleet.repository_evidence[told.repository_id] = replace(before, locks=told.locks, locked_at=told.listed_at)
+    changes.repositories.add(told.repository_id)
+
+
+def snapshots_listed(fleet: Fleet, told: fact.SnapshotsListed, changes: Changes) -> None:
+    before = _evidence(fleet, told.repository_id)
+    if _is_old(told.listed_at, before.surveyed_at):
+        return
+    found = survey.by_tag(told)
+    seen = {}
+    for source_id in fleet.sources_of_repository.get(told.repository_id, ()):
+        source = fleet.sources[source_id]
+        evidence = fleet.evidence.get(source_id, NO_EVIDENCE)
+        seen[source_id] = survey.witness(source, evidence, found.get(source.tag), told)
+
+    for source_id, evidence in seen.items():
+        fleet.evidence[source_id] = evidence
+        _prove_last_backup(fleet, source_id)
+    after = replace(before, snapshots=told.total, surveyed_at=told.listed_at)
+    if not _is_old(told.listed_at, before.observed_at):
+        after = replace(after, probe=Probe.READY, init_failed=False, message=None, observed_at=told.listed_at)
+    fleet.repository_evidence[told.repository_id] = after
+    touch(fleet, told.repository_id, changes)
+
+
+def touch(fleet: Fleet, repository_id: str, changes: Changes) -> None:
+    """A repository's facts are told on its own lines and on those of its sources and their hosts."""
+    changes.repositories.add(repository_id)
+    for source_id in fleet.sources_of_repository.get(repository_id, ()):
+        changes.sources.add(source_id)
+        changes.hosts.add(fleet.sources[source_id].host_id)
+
+
+def _prove_last_backup(fleet: Fleet, source_id: str) -> None:
+    """A survey may have given the newest attempt its proof."""
+    attempt = fleet.evidence[source_id].last_attempt
+    if attempt is not None:
+        told = fleet.last_backups.get(attempt.host_id)
+        if told is not None and told.id == attempt.id:
+            fleet.last_backups[attempt.host_id] = attempt
+
+
+def _evidence(fleet: Fleet, repository_id: str) -> RepositoryEvidence:
+    known(fleet.repositories, repository_id, "repository")
+    return fleet.repository_evidence_of(repository_id)
+
+
+def _is_old(at: datetime, held: datetime | None) -> bool:
+    return held is not None and at < held
