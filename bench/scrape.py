@@ -2,7 +2,7 @@
 
     python -m bench.scrape [--hosts 10000 100000] [--rounds 3] [--json]
 
-CPU of this process, the median of the rounds; each fleet has one source a host. With --json the last line is an object.
+CPU of this process, the median of the rounds; each fleet has one source a host. --json ends with one object.
 """
 
 from __future__ import annotations
