@@ -1,0 +1,77 @@
+"""Alerts: what is wrong now, and what was."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Request, Response, get
+from litestar.params import Parameter
+
+from lastgood.fleet.fleet import FleetView
+from lastgood.model.alert import Alert, Severity
+from lastgood.web import lists, reader
+from lastgood.web import past as history
+from lastgood.web.faults import Invalid
+from lastgood.web.lists import AlertList
+from lastgood.web.render import page
+from lastgood.web.session import site_of
+
+_RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
+
+
+@get("/alerts", include_in_schema=False)
+async def alerts_page(request: Request[Any, Any, Any]) -> Response[bytes]:
+    site = site_of(request)
+    view = site.view()
+    cursor = request.query_params.get("cursor") or None
+    past, following = await history.alerts(site, view, limit=lists.ROWS, cursor=cursor)
+    return page(
+        request,
+        "alerts.html",
+        open=[reader.alert_reading(view, alert) for alert in _worst_first(view)] if cursor is None else [],
+        past=[alert for alert in past if alert.resolved_at is not None],
+        newest="/alerts" if cursor else None,
+        older=lists.address("/alerts", {"cursor": following}) if following else None,
+    )
+
+
+@get("/api/v1/alerts", tags=["alerts"], summary="Open alerts, or their history, newest first")
+async def list_alerts(
+    request: Request[Any, Any, Any],
+    status: Annotated[str, Parameter(description="open, or all for the history as well.")] = "open",
+    host_id: str | None = None,
+    rule: str | None = None,
+    limit: int = lists.DEFAULT_LIMIT,
+    cursor: str | None = None,
+) -> AlertList:
+    site = site_of(request)
+    view, most = site.view(), lists.check_limit(limit)
+
+    if status == "all":
+        rows, following = await history.alerts(site, view, limit=most, cursor=cursor, host_id=host_id, rule=rule)
+        return AlertList(items=rows, next_cursor=following)
+    if status != "open":
+        raise Invalid("status", "status is open or all.")
+    newest_first = sorted(
+        (alert for alert in view.alerts.values() if _fits(alert, host_id, rule)), key=_mark, reverse=True
+    )
+    past = [alert for alert in newest_first if cursor is None or _mark(alert) < cursor]
+    following = _mark(past[most - 1]) if len(past) > most else None
+    return AlertList(items=[reader.alert_reading(view, alert) for alert in past[:most]], next_cursor=following)
+
+
+def _worst_first(view: FleetView) -> list[Alert]:
+    newest_first = sorted(view.alerts.values(), key=_mark, reverse=True)
+    return sorted(newest_first, key=lambda alert: _RANK[alert.severity])
+
+
+def _mark(alert: Alert) -> str:
+    """The moment of opening and the id, as text that sorts like them."""
+    return f"{alert.opened_at:%Y%m%d%H%M%S%f}.{alert.id}"
+
+
+def _fits(alert: Alert, host_id: str | None, rule: str | None) -> bool:
+    return host_id in (None, alert.host_id) and rule in (None, alert.key.rule)
+
+
+ROUTES = (alerts_page, list_alerts)

@@ -1,0 +1,85 @@
+"""Hosts: the machines with agents, one by one and as a list, for people and programs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Request, Response, get
+from litestar.params import Parameter
+
+from lastgood.fleet.fleet import FleetView
+from lastgood.web import lists, past, reader
+from lastgood.web.faults import Missing
+from lastgood.web.lists import HostList
+from lastgood.web.overview import select, worst_first
+from lastgood.web.readings import HostReading
+from lastgood.web.render import page
+from lastgood.web.session import site_of
+
+RECENT_RUNS = 15
+
+
+@get("/hosts", include_in_schema=False)
+async def hosts_page(request: Request[Any, Any, Any], q: str = "") -> Response[bytes]:
+    site = site_of(request)
+    view = site.view()
+    chosen = sorted(_select(view, q), key=lambda host_id: _place(view, host_id))
+    sheet = lists.cut(chosen, lists.page_number(request), "/hosts", {"q": q})
+    rows = [reader.host_reading(view, host_id) for host_id in sheet.rows]
+    return page(request, "hosts.html", sheet=sheet, rows=rows, q=q)
+
+
+@get("/hosts/{host_id:str}", include_in_schema=False)
+async def host_page(request: Request[Any, Any, Any], host_id: str) -> Response[bytes]:
+    site = site_of(request)
+    view, now, progress = site.view(), site.now(), site.progress()
+    _known(view, host_id)
+    sources = worst_first(view, select(view, host=host_id))
+    runs, _ = await past.runs(site, view, limit=RECENT_RUNS, host_id=host_id)
+    return page(
+        request,
+        "host.html",
+        host=reader.host_reading(view, host_id),
+        rows=[reader.source_reading(view, source, now, progress) for source in sources[: lists.ROWS]],
+        total=len(sources),
+        runs=runs,
+        alerts=[reader.alert_reading(view, alert) for alert in view.alerts.values() if alert.host_id == host_id],
+    )
+
+
+@get("/api/v1/hosts", tags=["hosts"], summary="All hosts, oldest first")
+async def list_hosts(
+    request: Request[Any, Any, Any],
+    online: bool | None = None,
+    q: Annotated[str, Parameter(description="Words that the name contains.")] = "",
+    limit: int = lists.DEFAULT_LIMIT,
+    cursor: str | None = None,
+) -> HostList:
+    view = site_of(request).view()
+    chosen = [host_id for host_id in _select(view, q) if online is None or view.online.get(host_id) is online]
+    items, total, following = lists.batch(chosen, cursor, limit, lambda host_id: reader.host_reading(view, host_id))
+    return HostList(items=items, total=total, next_cursor=following)
+
+
+@get("/api/v1/hosts/{host_id:str}", tags=["hosts"], summary="One host")
+async def get_host(request: Request[Any, Any, Any], host_id: str) -> HostReading:
+    view = site_of(request).view()
+    _known(view, host_id)
+    return reader.host_reading(view, host_id)
+
+
+def _select(view: FleetView, text: str) -> list[str]:
+    return [host_id for host_id, host in view.hosts.items() if lists.matches(text, host.name)]
+
+
+def _place(view: FleetView, host_id: str) -> tuple[bool, str]:
+    """Those that are away first, then by name."""
+    return view.online.get(host_id) is not False, view.hosts[host_id].name.casefold()
+
+
+def _known(view: FleetView, host_id: str) -> None:
+    if host_id not in view.hosts:
+        raise Missing("No host has this id; it may have been removed.")
+
+
+ROUTES = (hosts_page, host_page, list_hosts, get_host)

@@ -1,0 +1,180 @@
+"""What pages and API say of a host, a source, a repository, a run or an alert: one struct a noun, for both.
+
+Made by ``reader.py``; templates read the fields, the API gives them as JSON. The one rule: a field added here is
+shown to programs under its name for ever; None means that we do not know.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from lastgood.model.job import RunKind, Schedule, Status
+from lastgood.model.repository import Lock, Probe, RepositoryState
+from lastgood.model.source import Moment, State
+
+
+class ProgressReading(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a run is; ``fraction`` goes from 0 to 1."""
+
+    fraction: float
+    files_done: int
+    files_total: int
+    bytes_done: int
+    bytes_total: int
+    seconds_remaining: float | None
+
+
+class SourceReading(msgspec.Struct, frozen=True, kw_only=True):
+    """A source as it stands: what it is, and what is known of its backups."""
+
+    id: str
+    name: str
+    host_id: str
+    host: str
+    repository_id: str
+    repository: str
+    tool: str
+    state: State
+    reason: str
+    holds_until: datetime | None
+    running: bool
+    run_id: str | None
+    progress: ProgressReading | None
+    last_good_at: datetime | None
+    last_good_started_at: datetime | None
+    last_attempt_at: datetime | None
+    last_attempt_outcome: str | None
+    due_at: datetime | None
+    deadline_at: datetime | None
+    next_run_at: datetime | None
+    observed_at: datetime | None
+    duration_seconds: float | None
+    size_bytes: int | None
+    added_bytes: int | None
+    snapshots: int | None
+    expected_runs: int
+    good_runs: int
+    paths: tuple[str, ...]
+    excludes: tuple[str, ...]
+    schedule: Schedule | None
+    target_seconds: float | None
+    grace_seconds: float | None
+    accept_partial: bool
+    paused_until: datetime | None
+    paused_by: str | None
+    archived: bool
+
+
+class HostReading(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine with an agent. ``state`` is that of its worst source, None without sources."""
+
+    id: str
+    name: str
+    online: bool | None
+    connected: bool
+    seen_at: datetime | None
+    observed_at: datetime | None
+    enrolled_at: datetime
+    state: State | None
+    sources: int
+    open_alerts: int
+    agent_version: str | None
+    restic_version: str | None
+    os: str | None
+    arch: str | None
+    clock_offset_seconds: float | None
+    round_trip_seconds: float | None
+
+
+class RepositoryReading(msgspec.Struct, frozen=True, kw_only=True):
+    """Where snapshots live, and what the newest look at it said."""
+
+    id: str
+    name: str
+    url: str
+    tool: str
+    state: RepositoryState
+    probe: Probe
+    reason: str | None
+    observed_at: datetime | None
+    snapshots: int | None
+    size_bytes: int | None
+    uncompressed_bytes: int | None
+    sized_at: datetime | None
+    locks: tuple[Lock, ...] | None
+    locked_at: datetime | None
+    sources: int
+    added_at: datetime
+    password_file: str | None
+
+
+class RunReading(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution, under way or ended."""
+
+    id: str
+    kind: RunKind
+    status: Status
+    outcome: str | None
+    host_id: str
+    host: str
+    source_id: str | None
+    source: str | None
+    repository_id: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    due_at: datetime | None
+    duration_seconds: float | None
+    snapshot_id: str | None
+    size_bytes: int | None
+    added_bytes: int | None
+    files: int | None
+    error_count: int
+    dry_run: bool
+    cause: str | None
+    reason: str | None
+    progress: ProgressReading | None
+
+
+class AlertReading(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that lasts and that somebody should know; open while ``resolved_at`` is unset."""
+
+    id: str
+    rule: str
+    severity: str
+    message: str
+    entity_kind: str
+    entity_id: str
+    host_id: str | None
+    host: str | None
+    opened_at: datetime
+    resolved_at: datetime | None
+    resolved_reason: str | None
+
+
+class MomentReading(msgspec.Struct, frozen=True, kw_only=True):
+    """One expected run: when it was due, by when it had to be good, and how it ended."""
+
+    due_at: datetime
+    deadline_at: datetime
+    result: Moment
+
+
+class FleetReading(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything in one sentence and a few counts; ``state`` is that of the worst source, None without any."""
+
+    state: State | None
+    sentence: str
+    states: dict[str, int]
+    sources: int
+    hosts: int
+    hosts_offline: int
+    repositories: int
+    running: int
+    open_alerts: dict[str, int]
+    oldest_good_at: datetime | None
+    evaluated_at: datetime | None
+    blind_until: datetime | None
+    version: str
+    fingerprint: str

@@ -1,0 +1,66 @@
+"""What the pages and the API need of the hub: values and callables, handed over by the composition root.
+
+Comes in: nothing; this is the seam itself. Goes out: ``Site``, which every request reads. The one rule: the web
+knows the hub only through these fields, so a test builds a real site without a service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from lastgood.clock import Clock
+from lastgood.config.settings import Settings
+from lastgood.fleet.fleet import FleetView
+from lastgood.hub.socket import Socket
+from lastgood.model.fact import Fact
+from lastgood.wire.frames import Progress
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who asks: a signed-in person by the digest of their session, or the holder of a token without one."""
+
+    name: str
+    session: str | None = None
+
+
+class Ask(Protocol):
+    async def __call__(self, fn: Callable[[Connection], T]) -> T:
+        """The answer of a function of ``lastgood.store``; of a write once it is on disk. Raises ``StoreError``."""
+        ...
+
+
+class Take(Protocol):
+    async def __call__(self, facts: Sequence[Fact], request_id: str) -> None:
+        """Return when the facts are committed and learned; facts of a ``request_id`` seen before change nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """All that a request may use.
+
+    ``run_now``, ``cancel`` and ``look_now`` raise ``Refused`` with a sentence if it cannot be done at present;
+    ``run_now`` returns the run's id. ``secret_key`` is the subkey for sessions, links and forms. ``find_token``
+    recognises bearer tokens; None means a wrong one. ``serve_agent`` returns when the connection is over.
+    """
+
+    now: Clock
+    view: Callable[[], FleetView]
+    take: Take
+    read: Ask
+    write: Ask
+    run_now: Callable[[str, str], Awaitable[str]]
+    cancel: Callable[[str, str], Awaitable[None]]
+    look_now: Callable[[str], Awaitable[None]]
+    progress: Callable[[], Mapping[str, Progress]]
+    serve_agent: Callable[[Socket], Awaitable[None]]
+    find_token: Callable[[str], Actor | None]
+    settings: Settings
+    secret_key: bytes
+    hub_fingerprint: str

@@ -1,0 +1,185 @@
+"""Sources: one source's page, lists and answers for programs, and what a person may change.
+
+Comes in: requests about sources. Goes out: pages and JSON from the same reading. The one rule: a change is a
+fact, taken under a request id, and the answer shows what was learned of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+from litestar import Request, Response, get, patch, post
+from litestar.params import Parameter
+
+from lastgood.errors import AccessError
+from lastgood.fleet.fleet import FleetView
+from lastgood.ids import ulid
+from lastgood.model.fact import SourceConfigured
+from lastgood.model.source import Source, State
+from lastgood.web import lists, past, reader
+from lastgood.web.bodies import NewSource, SourceChange, changed_source, made_source
+from lastgood.web.faults import Conflict, Invalid, Missing
+from lastgood.web.lists import SourceList
+from lastgood.web.overview import select
+from lastgood.web.readings import MomentReading, SourceReading
+from lastgood.web.render import page, redirect
+from lastgood.web.session import site_of
+from lastgood.web.site import Site
+
+MOMENTS = 60
+RECENT_RUNS = 15
+
+IdempotencyKey = Annotated[
+    str | None,
+    Parameter(
+        header="Idempotency-Key",
+        max_length=200,
+        description="A text of your choice: a second request with it changes nothing and gets the first answer.",
+    ),
+]
+
+
+@get("/sources/{source_id:str}", include_in_schema=False)
+async def source_page(request: Request[Any, Any, Any], source_id: str) -> Response[bytes]:
+    site = site_of(request)
+    view, now = site.view(), site.now()
+    source = known(view, source_id)
+    moments = await past.moments(site, source.id, limit=MOMENTS)
+    runs, _ = await past.runs(site, view, limit=RECENT_RUNS, source_id=source.id)
+    return page(
+        request,
+        "source.html",
+        source=reader.source_reading(view, source, now, site.progress()),
+        moments=moments[::-1],
+        runs=runs,
+        alerts=[
+            reader.alert_reading(view, alert) for alert in view.alerts.values() if alert.key.entity_id == source.id
+        ],
+        online=view.online.get(source.host_id),
+        asked="asked" in request.query_params,
+    )
+
+
+@post("/sources/{source_id:str}/run", include_in_schema=False)
+async def run_source(request: Request[Any, Any, Any], source_id: str) -> Response[bytes]:
+    """The button; the page then shows the run as soon as the agent has begun it."""
+    site = site_of(request)
+    source = known(site.view(), source_id)
+    await site.run_now(source.id, request.user.name)
+    return redirect(f"/sources/{source.id}?asked")
+
+
+@get("/api/v1/sources", tags=["sources"], summary="All sources, oldest first")
+async def list_sources(
+    request: Request[Any, Any, Any],
+    states: Annotated[str, Parameter(query="state", description="One state, or several with commas.")] = "",
+    host_id: str = "",
+    repository_id: str = "",
+    q: Annotated[str, Parameter(description="Words that name, host or paths contain.")] = "",
+    limit: int = lists.DEFAULT_LIMIT,
+    cursor: str | None = None,
+) -> SourceList:
+    for word in filter(None, states.split(",")):
+        if word not in set(State):
+            raise Invalid("state", f"{word[:40]!r} is no state; the states are {', '.join(State)}.")
+    site = site_of(request)
+    view, now, progress = site.view(), site.now(), site.progress()
+    asked = states or ",".join(State)
+    chosen = {s.id: s for s in select(view, state=asked, host=host_id, repository=repository_id, text=q)}
+
+    def read(source_id: str) -> SourceReading:
+        return reader.source_reading(view, chosen[source_id], now, progress)
+
+    items, total, following = lists.batch(tuple(chosen), cursor, limit, read)
+    return SourceList(items=items, total=total, next_cursor=following)
+
+
+@get("/api/v1/sources/{source_id:str}", tags=["sources"], summary="One source")
+async def get_source(request: Request[Any, Any, Any], source_id: str) -> SourceReading:
+    site = site_of(request)
+    return _read(site, source_id)
+
+
+@get("/api/v1/sources/{source_id:str}/moments", tags=["sources"], summary="Its last expected runs, newest first")
+async def source_moments(
+    request: Request[Any, Any, Any], source_id: str, limit: int = lists.DEFAULT_LIMIT
+) -> list[MomentReading]:
+    site = site_of(request)
+    source = known(site.view(), source_id)
+    return await past.moments(site, source.id, limit=lists.check_limit(limit))
+
+
+@post("/api/v1/sources", tags=["sources"], summary="Make a source")
+async def create_source(
+    request: Request[Any, Any, Any], data: NewSource, idempotency_key: IdempotencyKey = None
+) -> SourceReading:
+    site = site_of(request)
+    now = site.now()
+    made_id, request_id = minted(site, request, idempotency_key)
+    before = _by_request(site.view(), made_id) if idempotency_key else None
+    if before is None:
+        source = made_source(data, site.view(), made_id, now)
+        await site.take([SourceConfigured(at=now, origin=origin(request), source=source)], request_id)
+        before = site.view().sources.get(made_id) or _by_request(site.view(), made_id)
+    if before is None:
+        raise Conflict("name", "The source could not be taken; look at the quarantine count and the hub's log.")
+    return _read(site, before.id)
+
+
+@patch("/api/v1/sources/{source_id:str}", tags=["sources"], summary="Change, pause or archive a source")
+async def change_source(
+    request: Request[Any, Any, Any], source_id: str, data: SourceChange, idempotency_key: IdempotencyKey = None
+) -> SourceReading:
+    site = site_of(request)
+    view, now = site.view(), site.now()
+    before = known(view, source_id)
+    after = changed_source(before, data, view, request.user.name, now)
+    if after != before:
+        _, request_id = minted(site, request, idempotency_key)
+        await site.take([SourceConfigured(at=now, origin=origin(request), source=after)], request_id)
+    return _read(site, source_id)
+
+
+def known(view: FleetView, source_id: str) -> Source:
+    source = view.sources.get(source_id)
+    if source is None:
+        raise Missing("No source has this id; it may have been removed with its host.")
+    return source
+
+
+def origin(request: Request[Any, Any, Any]) -> str:
+    return f"person:{request.user.name}"
+
+
+def minted(site: Site, request: Request[Any, Any, Any], key: str | None) -> tuple[str, str]:
+    """An id for what is made, and the request id; with the caller's key the random part follows from it."""
+    if key is None:
+        made_id = ulid(site.now())
+        return made_id, made_id
+    if not key.isprintable() or not key:
+        raise AccessError("The Idempotency-Key must be printable text.", status=400)
+    said = "\n".join((request.user.name, request.method, request.scope["path"], key))
+    digest = hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()
+    return ulid(site.now(), digest[:10]), "key:" + digest.hex()
+
+
+def _by_request(view: FleetView, made_id: str) -> Source | None:
+    """The source that an earlier request with the same key made: another moment, the same random part."""
+    return next((source for source in view.sources.values() if source.id[10:] == made_id[10:]), None)
+
+
+def _read(site: Site, source_id: str) -> SourceReading:
+    view = site.view()
+    return reader.source_reading(view, known(view, source_id), site.now(), site.progress())
+
+
+ROUTES = (
+    source_page,
+    run_source,
+    list_sources,
+    get_source,
+    source_moments,
+    create_source,
+    change_source,
+)

@@ -1,0 +1,23 @@
+// Brings the page up to date every 20 seconds while somebody looks and is not typing. Without scripts the page says the same.
+"use strict";
+const every = 20000;
+async function renew() {
+  const busy = document.activeElement && document.activeElement.closest("main input, main button, details");
+  if (document.hidden || busy || String(window.getSelection())) return;
+  try {
+    const answer = await fetch(location.href, { credentials: "same-origin", redirect: "error" });
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of ["main", "header", "footer"]) {
+      const there = document.querySelector("body > " + part), here = fresh.querySelector("body > " + part);
+      if (there && here && there.innerHTML !== here.innerHTML) there.replaceChildren(...here.childNodes);
+    }
+    document.title = fresh.title;
+  } catch (gone) {
+    document.body.classList.add("stale");
+    return;
+  }
+  document.body.classList.remove("stale");
+}
+setInterval(renew, every);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) renew(); });
