@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, Table, and_, delete, or_, select
+from sqlalchemy import Column, Connection, Select, Table, and_, bindparam, delete, or_, select
 from sqlalchemy.sql.expression import ColumnElement
 
 from lastgood.fleet.expect import LedgerRow
@@ -163,8 +163,10 @@ def _over_before(moment: datetime) -> ColumnElement[bool]:
 def _trim(connection: Connection, table: Table, old: ColumnElement[bool], limit: int) -> int:
     key: Sequence[Column[Any]] = list(table.primary_key)
     rows = connection.execute(select(*key).where(old).limit(limit)).all()
-    for row in rows:
-        connection.execute(delete(table).where(*(column == value for column, value in zip(key, row, strict=True))))
+    if rows:
+        one = delete(table).where(*(column == bindparam(f"its_{column.name}") for column in key))
+        names = [f"its_{column.name}" for column in key]
+        connection.execute(one, [dict(zip(names, row, strict=True)) for row in rows])
     return len(rows)
 
 

@@ -18,12 +18,11 @@ from sqlalchemy import Connection, delete, func, select
 from lastgood.model.fact import FACTS, VERSION, Fact
 from lastgood.store.codec import decoder, encode
 from lastgood.store.records import get_meta
-from lastgood.store.schema import fact_log, marks, quarantine, upsert
+from lastgood.store.schema import fact_log, in_some, marks, quarantine, upsert
 from lastgood.store.telling import Told, forget
 
 FOLDED_UPTO = "folded_upto"
 _KINDS: dict[str, type[Fact]] = {kind.__name__: kind for kind in FACTS}
-_SOME = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +194,9 @@ def _row(seq: int, fact: Fact, body: str) -> dict[str, Any]:
 
 
 def _positions(connection: Connection, streams: Iterable[str]) -> dict[str, int]:
-    wanted = list(streams)
     found: dict[str, int] = {}
-    for start in range(0, len(wanted), _SOME):
-        query = select(marks.c.stream, marks.c.position).where(marks.c.stream.in_(wanted[start : start + _SOME]))
+    for some in in_some(list(streams)):
+        query = select(marks.c.stream, marks.c.position).where(marks.c.stream.in_(some))
         found.update((stream, position) for stream, position in connection.execute(query))
     return found
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from lastgood.errors import StoreError
 from lastgood.fleet.durations import Durations
@@ -127,8 +127,11 @@ def encode_rows(values: Mapping[Key, Any]) -> tuple[list[dict[str, Any]], list[K
 def save_rows(connection: Connection, keep: Sequence[dict[str, Any]], gone: Sequence[Key], folded_upto: int) -> None:
     """Write what ``encode_rows`` made, and up to where the log is folded into it."""
     upsert(connection, state_rows, keep)
-    for kind, row_id in gone:
-        connection.execute(delete(state_rows).where(state_rows.c.kind == kind, state_rows.c.id == row_id))
+    if gone:
+        one = delete(state_rows).where(
+            state_rows.c.kind == bindparam("its_kind"), state_rows.c.id == bindparam("its_id")
+        )
+        connection.execute(one, [{"its_kind": kind, "its_id": row_id} for kind, row_id in gone])
     set_meta(connection, FOLDED_UPTO, str(folded_upto))
 
 
@@ -145,20 +148,27 @@ def load(connection: Connection) -> tuple[Fleet, int]:
 
 def _load_nouns(connection: Connection, fleet: Fleet) -> None:
     """Hosts, repositories, sources; equal texts become one object, for there are hundreds of thousands."""
-    once: dict[Any, Any] = {}
+    known: dict[Any, Any] = {}
+    same = known.setdefault
     for host_id, host in _rows(connection, "host", Host):
-        fleet.hosts[once.setdefault(host_id, host_id)] = host
-        once[host.name] = host.name
+        fleet.hosts[host_id] = host
+        known[host_id], known[host.name] = host_id, host.name
         _set(host, "id", host_id)
     for repository_id, repository in _rows(connection, "repository", Repository):
-        fleet.repositories[once.setdefault(repository_id, repository_id)] = repository
+        fleet.repositories[repository_id] = repository
+        known[repository_id] = repository_id
         _set(repository, "id", repository_id)
     for source_id, source in _rows(connection, "source", Source):
         fleet.sources[source_id] = source
         _set(source, "id", source_id)
-        for name in ("host_id", "repository_id", "restic_host", "name", "paths", "excludes", "schedule"):
-            value = getattr(source, name)
-            _set(source, name, once.setdefault(value, value))
+        _set(source, "host_id", same(source.host_id, source.host_id))
+        _set(source, "repository_id", same(source.repository_id, source.repository_id))
+        _set(source, "restic_host", same(source.restic_host, source.restic_host))
+        _set(source, "name", same(source.name, source.name))
+        _set(source, "paths", same(source.paths, source.paths))
+        schedule = source.schedule
+        if schedule is not None:
+            _set(source, "schedule", same((schedule.cron, schedule.zone), schedule))
         if source.revised_at == source.created_at:
             _set(source, "revised_at", source.created_at)
 
@@ -166,16 +176,16 @@ def _load_nouns(connection: Connection, fleet: Fleet) -> None:
 def _load_evidence(connection: Connection, fleet: Fleet) -> None:
     for source_id, held in _rows(connection, "evidence", _Held):
         evidence = held.evidence
+        source = fleet.sources.get(source_id)
+        if source is not None:
+            source_id = source.id
+            for run in (evidence.last_attempt, evidence.last_full, evidence.last_partial):
+                if run is not None:
+                    _share(run, source)
         if held.full_is_attempt:
             _set(evidence, "last_full", evidence.last_attempt)
         if held.partial_is_attempt:
             _set(evidence, "last_partial", evidence.last_attempt)
-        source = fleet.sources.get(source_id)
-        if source is not None:
-            for run in (evidence.last_attempt, evidence.last_full, evidence.last_partial):
-                if run is not None:
-                    _share(run, source)
-            source_id = source.id
         fleet.evidence[source_id] = evidence
     for repository_id, of_repository in _rows(connection, "repository_evidence", RepositoryEvidence):
         fleet.repository_evidence[repository_id] = of_repository

@@ -7,7 +7,7 @@ are 64-bit integers: microseconds since 1970 in UTC; texts and integers mean the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -209,6 +209,11 @@ secrets = Table(
     Column("id", String, primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
 )
+
+
+def in_some(values: Sequence[str], most: int = 500) -> Iterator[Sequence[str]]:
+    """The values in parts, none longer than a statement should have parameters."""
+    return (values[start : start + most] for start in range(0, len(values), most))
 
 
 def insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, select, update
 from lastgood.model.fact import AlertOpened, AlertResolved, Fact, HostRemoved, RunFinished, RunStarted
 from lastgood.model.job import Outcome, Run, RunStart
 from lastgood.store.codec import encode
-from lastgood.store.schema import alerts, insert, run_logs, runs, upsert
+from lastgood.store.schema import alerts, in_some, insert, run_logs, runs, upsert
 
 
 class Told:
@@ -60,12 +60,15 @@ class Told:
 
     def _save_logs(self, connection: Connection) -> None:
         """Keep what the tools wrote, each only if its host is the one whose run it is."""
-        rows = []
-        for (run_id, host_id), log in self._logs.items():
-            owner = connection.execute(select(runs.c.host_id).where(runs.c.id == run_id)).scalar_one()
-            if owner == host_id:
-                rows.append({"run_id": run_id, "log": log})
-        upsert(connection, run_logs, rows)
+        owners: dict[str, str] = {}
+        for some in in_some([run_id for run_id, _ in self._logs]):
+            query = select(runs.c.id, runs.c.host_id).where(runs.c.id.in_(some))
+            owners.update((run_id, host_id) for run_id, host_id in connection.execute(query))
+        upsert(
+            connection,
+            run_logs,
+            [{"run_id": i, "log": log} for (i, host_id), log in self._logs.items() if owners[i] == host_id],
+        )
 
 
 def forget(connection: Connection, seq: int, fact: Fact) -> None:
