@@ -35,7 +35,7 @@ def expectation(source: Source, good: Run | None, resumed_at: datetime | None = 
         answers.append((due_at, due_at + grace_for(source, interval), interval))
     if source.target is not None:
         pauses = [moment for moment in (source.paused_until, resumed_at) if moment is not None]
-        anchor = begun if good is None else max(good.ended_at, *pauses)
+        anchor = begun if good is None else max([good.ended_at, *pauses])
         due_at = anchor + source.target
         answers.append((due_at, due_at + grace_for(source, source.target), source.target))
     return min(answers, key=lambda answer: answer[1], default=None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from lastgood.fleet.weigh import DAMAGED, GONE
 from lastgood.model.job import Outcome
 from lastgood.model.source import Evidence, Source, State, last_good
 
@@ -27,6 +28,8 @@ def reason(source: Source, evidence: Evidence, state: State, observed_at: dateti
             return _failed(evidence)
         case State.NEW:
             return f"No backup yet; the first is due at {moment(evidence.due_at)}."
+        case State.NEVER if evidence.finding == GONE:
+            return "Every good snapshot is gone from the repository."
         case State.NEVER:
             return f"No good backup so far; the first was due at {moment(evidence.due_at)}."
         case State.MISSED:
@@ -44,7 +47,7 @@ def reason(source: Source, evidence: Evidence, state: State, observed_at: dateti
 
 def _failed(evidence: Evidence) -> str:
     attempt = evidence.last_attempt
-    if evidence.finding == "damaged":
+    if evidence.finding == DAMAGED:
         return "The newest good backup is known to be damaged."
     if attempt is not None and attempt.outcome is Outcome.LOST:
         return "The agent stopped while the last backup ran, so it is lost."
@@ -62,7 +65,7 @@ def _unknown(evidence: Evidence, observed_at: datetime | None, host_name: str) -
 def _good(source: Source, evidence: Evidence) -> str:
     good = last_good(source, evidence)
     ended = moment(good.ended_at if good else None)
-    if evidence.finding == "gone":
+    if evidence.finding == GONE:
         return f"A newer snapshot is gone from the repository; the last that is there ended at {ended}."
     if good is not None and good.outcome is Outcome.UNCHANGED:
         return f"Nothing had changed when it was last backed up at {ended}."
@@ -74,4 +77,8 @@ def _good(source: Source, evidence: Evidence) -> str:
 
 
 def _said(text: str | None) -> str:
-    return text if text else "no reason was given."
+    """What a tool or agent said, as the end of our sentence."""
+    if not text or not text.strip():
+        return "no reason was given."
+    text = text.strip()
+    return text if text[-1] in ".!?…" else f"{text}."

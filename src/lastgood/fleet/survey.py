@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lastgood.fleet.expect import expect
-from lastgood.fleet.weigh import is_proven_good, newest
+from lastgood.fleet.weigh import GONE, is_proven_good, newest
 from lastgood.model.fact import SnapshotsListed
 from lastgood.model.job import Outcome, Run, RunKind
 from lastgood.model.repository import SnapshotPoint, SnapshotSeries
 from lastgood.model.source import Evidence, Source, last_good
 
-GONE = "gone"
 SHORTEST_ID = 8
 """Restic 0.14 names the first eight characters only."""
 

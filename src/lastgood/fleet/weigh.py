@@ -14,6 +14,8 @@ from lastgood.model.job import Outcome, Run
 from lastgood.model.source import Evidence, Source, last_good
 
 DAMAGED = "damaged"
+GONE = "gone"
+"""Findings: what we held as the last good backup is known to be damaged, or is not there any more."""
 _GOOD = frozenset({Outcome.SUCCESS, Outcome.UNCHANGED})
 POOR_KEPT = 32
 """How many snapshots of runs that were not good are remembered, so that none of them is taken for a good one."""
