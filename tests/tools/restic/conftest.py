@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,9 +147,10 @@ def lock(bench: Bench) -> Iterator[Callable[[], ExclusiveLock]]:
         argv = [bench.binary, "-r", str(bench.repository), "check"]
         process = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         held.append(ExclusiveLock(process))
-        # The lock is written under a longer name first.
+        # The lock is written under a longer name first; restic then waits 0.2 s before it goes on.
         while not [path for path in (bench.repository / "locks").iterdir() if len(path.name) == 64]:
             assert process.poll() is None, "check ended before its lock was seen"
+            time.sleep(0.002)
         process.send_signal(signal.SIGSTOP)
         return held[-1]
 

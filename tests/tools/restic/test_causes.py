@@ -137,3 +137,9 @@ def test_any_ending_has_a_cause(exit_code: int, stderr: str) -> None:
 @given(st.text())
 def test_no_text_without_a_clean_word_means_a_missing_repository(text: str) -> None:
     assert diagnose(1, f"{text}{TAIL}", "x").cause is not Cause.NO_REPOSITORY
+
+
+def test_json_that_is_no_ending_is_passed_over_and_broken_json_is_text() -> None:
+    lines = '{"message_type":"error","item":"/x","error":{"message":"connection refused"}}\n{broken\n'
+    found = diagnose(1, lines, "x")
+    assert (found.cause, found.message) == (Cause.OTHER, "{broken")

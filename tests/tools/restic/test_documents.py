@@ -132,3 +132,8 @@ def test_a_configuration_without_an_id_is_refused() -> None:
     for payload in (b"{}", b'{"version":2,"id":""}', b"null"):
         with pytest.raises(BadPayload):
             documents.repository_id(payload)
+
+
+def test_a_flood_of_lines_that_begin_like_json_ends_soon() -> None:
+    with pytest.raises(BadPayload):
+        documents.snapshots(b"[0:00] 1%\n" * 100_000)

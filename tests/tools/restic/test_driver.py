@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import stat
 from collections.abc import Callable
@@ -290,3 +291,39 @@ async def test_a_lock_that_vanishes_while_it_is_read_is_no_lock(bench: Bench) ->
     )
     (found,) = await driver(bench.folder, fake).locks(bench.place)
     assert (found.id, found.exclusive) == (f"{2:064d}", None)
+
+
+PLAYED = "case $1 in version) echo restic 0.19.1;; *) {};; esac"
+
+
+async def test_an_answer_beyond_all_bounds_is_refused_and_its_process_ended(tmp_path: Path) -> None:
+    restic = driver(tmp_path, script(tmp_path, PLAYED.format("exec yes")), document_bytes=100_000, grace_seconds=2.0)
+    with pytest.raises(BadPayload, match="larger than 100,000 bytes"):
+        await restic.snapshots(Place(url="/r", password="p"))
+
+
+async def test_a_long_stack_trace_in_the_ending_is_cut_to_its_first_line(tmp_path: Path) -> None:
+    message = "mkdir /x: no\n" + "main.go:5\n" * 1000
+    (tmp_path / "ending").write_text(json.dumps({"message_type": "exit_error", "code": 1, "message": message}) + "\n")
+    restic = driver(tmp_path, script(tmp_path, PLAYED.format(f"cat {tmp_path}/ending >&2; exit 1")))
+    with pytest.raises(CollectError) as raised:
+        await restic.snapshots(Place(url="/r", password="p"))
+    assert str(raised.value).endswith("(restic: mkdir /x: no).")
+    assert raised.value.retry
+
+
+async def test_a_query_that_meets_a_lock_is_worth_another_try(tmp_path: Path) -> None:
+    restic = driver(tmp_path, script(tmp_path, PLAYED.format("exit 11")))
+    with pytest.raises(Refused, match="is locked by another restic") as raised:
+        await restic.snapshots(Place(url="/r", password="p"))
+    assert raised.value.retry
+
+
+async def test_an_init_that_fails_or_that_leaves_no_repository_raises(tmp_path: Path) -> None:
+    place = Place(url="/r", password="p")
+    failing = driver(tmp_path, script(tmp_path, PLAYED.format("[ $1 = init ] && exit 1; exit 10")))
+    with pytest.raises(CollectError, match="restic failed on /r"):
+        await failing.init(place)
+    idle = driver(tmp_path, script(tmp_path, PLAYED.format("[ $1 = init ] && exit 0; exit 10")))
+    with pytest.raises(Refused, match="There is no restic repository at /r"):
+        await idle.init(place)

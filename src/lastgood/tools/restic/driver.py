@@ -21,7 +21,7 @@ from lastgood.tools.restic import command, documents, process
 from lastgood.tools.restic.causes import Cause, Diagnosis, diagnose
 from lastgood.tools.restic.command import BackupOrder, Place
 from lastgood.tools.restic.documents import Lock, RawStats, Snapshot, Version
-from lastgood.tools.restic.program import Answer, Program
+from lastgood.tools.restic.program import DOCUMENT_BYTES, Answer, Program
 
 _MOST_LOCKS_READ = 10
 _EXISTS = "config file already exists"
@@ -96,12 +96,14 @@ class Restic:
         deadlines: Deadlines | None = None,
         grace_seconds: float = process.GRACE_SECONDS,
         lock_retry_seconds: float = backup_run.LOCK_RETRY_SECONDS,
+        document_bytes: int = DOCUMENT_BYTES,
     ) -> None:
         self._program = Program(
             binary=str(binary),
             cache_dir=cache_dir,
             inherited=dict(os.environ if inherited is None else inherited),
             grace_seconds=grace_seconds,
+            document_bytes=document_bytes,
         )
         self._clock = clock
         self._deadlines = deadlines or Deadlines()

@@ -17,7 +17,8 @@ from lastgood.errors import BadPayload, CollectError, ConfigError
 from lastgood.tools.restic import command, documents, process
 from lastgood.tools.restic.command import Place
 from lastgood.tools.restic.documents import Version
-from lastgood.tools.restic.lines import HeadTail, LineSplitter
+from lastgood.tools.restic.lines import LineSplitter
+from lastgood.tools.restic.output import BackupOutput
 
 DOCUMENT_BYTES = 256 * 1024 * 1024
 _VERSION_SECONDS = 20.0
@@ -43,11 +44,20 @@ class _Binary:
 class Program:
     """One binary, its cache folder, and the environment that its runs may inherit from."""
 
-    def __init__(self, *, binary: str, cache_dir: Path, inherited: Mapping[str, str], grace_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        binary: str,
+        cache_dir: Path,
+        inherited: Mapping[str, str],
+        grace_seconds: float,
+        document_bytes: int = DOCUMENT_BYTES,
+    ) -> None:
         self._name = binary
         self._cache_dir = cache_dir
         self._inherited = inherited
         self._grace_seconds = grace_seconds
+        self._document_bytes = document_bytes
         self._known: tuple[_Binary, Version] | None = None
 
     def path(self) -> str:
@@ -76,7 +86,7 @@ class Program:
 
     async def collect(self, arguments: Sequence[str], env: Mapping[str, str], deadline_after: float) -> Answer:
         """Run one command to its end and keep all that it says."""
-        collected = _Collected(" ".join(arguments[:2]))
+        collected = _Collected(" ".join(arguments[:2]), self._document_bytes)
         ended = await process.run(
             [self.path(), *arguments],
             env,
@@ -96,29 +106,30 @@ class Program:
 
 
 class _Collected:
-    """A whole document from standard output, and the head and tail of standard error."""
+    """A whole document from standard output, and what matters of standard error."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, limit: int) -> None:
         self._what = what
-        self.document = bytearray()
+        self._limit = limit
         self._lines = LineSplitter()
-        self._errors = HeadTail(50, 50)
+        self._errors = BackupOutput()
+        self.document = bytearray()
 
     def stdout(self, piece: bytes) -> None:
         self.document += piece
-        if len(self.document) > DOCUMENT_BYTES:
+        if len(self.document) > self._limit:
             raise BadPayload(
-                f"restic's answer to {self._what} is larger than {DOCUMENT_BYTES >> 20} MiB; thin out the snapshots"
+                f"restic's answer to {self._what} is larger than {self._limit:,} bytes; thin out the snapshots"
             )
 
     def stderr(self, piece: bytes) -> None:
         for line in self._lines.feed(piece):
-            self._errors.add(line)
+            self._errors.stderr(line)
 
     def error_text(self) -> str:
         for line in self._lines.close():
-            self._errors.add(line)
-        return self._errors.text()
+            self._errors.stderr(line)
+        return self._errors.error_text()
 
 
 def _prepare_cache(cache_dir: Path) -> None:
