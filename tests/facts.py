@@ -1,0 +1,202 @@
+"""Facts for property tests: any fact whatever (``any_fact``), and stories of a small fleet (``stories``).
+
+``any_fact`` fills each field with all that its type allows; ``stories`` are facts that mostly make sense together, so
+that much is learned from them, with some that cannot be learned. ``knowledge`` is all that must be the same of two
+fleets that were told the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from hypothesis import strategies as st
+
+from lastgood.fleet.fleet import Fleet
+from lastgood.fleet.learn import Unlearnable, learn
+from lastgood.model import fact
+from lastgood.model.host import AgentInfo
+from lastgood.model.job import Outcome, RunKind
+from lastgood.model.repository import Lock, Probe, SnapshotPoint, SnapshotSeries
+from lastgood.model.source import DueMoment
+from tests.builders import NOW, a_host, a_repository, a_run, a_run_start, a_source, an_alert
+
+TEXT = st.text(st.characters(exclude_categories=[]), max_size=12)
+"""Any text, lone surrogates included: file names can hold them."""
+
+_PLAIN: dict[Any, st.SearchStrategy[Any]] = {
+    str: TEXT,
+    int: st.integers(0, 2**63 - 1),
+    bool: st.booleans(),
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    NoneType: st.none(),
+    datetime: st.datetimes(timezones=st.just(UTC)),
+    timedelta: st.timedeltas(timedelta(days=-10_000), timedelta(days=10_000)),
+}
+
+
+def values_of(hint: Any) -> st.SearchStrategy[Any]:
+    """Everything that a field of this type may hold."""
+    if hint in _PLAIN:
+        return _PLAIN[hint]
+    if get_origin(hint) in (Union, UnionType):
+        return st.one_of([values_of(part) for part in get_args(hint)])
+    if get_origin(hint) is tuple:
+        parts = get_args(hint)
+        if parts[-1] is Ellipsis:
+            return st.lists(values_of(parts[0]), max_size=3).map(tuple)
+        return st.tuples(*map(values_of, parts))
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return st.sampled_from(hint)
+    assert is_dataclass(hint), hint
+    return objects_of(hint)
+
+
+def objects_of(kind: Any) -> st.SearchStrategy[Any]:
+    """Every value of a dataclass; fields with a default may be left out."""
+    hints = get_type_hints(kind)
+    required = {f.name: values_of(hints[f.name]) for f in fields(kind) if f.default is MISSING}
+    optional = {f.name: values_of(hints[f.name]) for f in fields(kind) if f.default is not MISSING}
+    return st.fixed_dictionaries(required, optional=optional).map(lambda given: kind(**given))
+
+
+def any_fact() -> st.SearchStrategy[fact.Fact]:
+    return st.sampled_from(fact.FACTS).flatmap(objects_of)
+
+
+# --- stories -----------------------------------------------------------------------------------------------------
+
+HOSTS = [a_host("web-1"), a_host("web-2")]
+REPOSITORIES = [a_repository("vault"), a_repository("attic")]
+SOURCES = [
+    a_source("home", HOSTS[0], REPOSITORIES[0]),
+    a_source("etc", HOSTS[0], REPOSITORIES[1], target=timedelta(hours=26), schedule=None),
+    a_source("srv", HOSTS[1], REPOSITORIES[0], accept_partial=True),
+]
+ALERTS = [an_alert("backup_failed", source=SOURCES[0]), an_alert("backup_missed", source=SOURCES[2])]
+_AT = {"at": NOW, "origin": "test"}
+
+BEGINNING: tuple[fact.Fact, ...] = (
+    *(fact.HostEnrolled(**_AT, host=host) for host in HOSTS),
+    *(fact.RepositoryConfigured(**_AT, repository=repository) for repository in REPOSITORIES),
+    *(fact.SourceConfigured(**_AT, source=source) for source in SOURCES),
+)
+
+_moments = st.integers(0, 60).map(lambda hours: NOW + timedelta(hours=hours))
+_runs = st.builds(
+    lambda source, ended_at, outcome, kind, dry: a_run(source, ended_at, outcome, kind=kind, dry_run=dry),
+    st.sampled_from(SOURCES),
+    _moments,
+    st.sampled_from(Outcome),
+    st.sampled_from([RunKind.BACKUP, RunKind.BACKUP, RunKind.BACKUP, RunKind.INIT, RunKind.CHECK]),
+    st.sampled_from([False, False, False, True]),
+)
+_starts = st.builds(a_run_start, st.sampled_from(SOURCES), _moments)
+
+
+def _survey(which: int, listed_at: datetime, ids: Sequence[str]) -> fact.SnapshotsListed:
+    source = SOURCES[which]
+    points = tuple(SnapshotPoint(id=name, started_at=listed_at - timedelta(hours=3)) for name in ids)
+    series = SnapshotSeries(
+        hostname=source.restic_host, tags=(source.tag,), paths=source.paths, count=len(points), newest=points
+    )
+    return fact.SnapshotsListed(
+        **_AT, repository_id=source.repository_id, listed_at=listed_at, total=len(points), series=(series,)
+    )
+
+
+def _passed(which: int, due_at: datetime, looked: bool) -> fact.MomentsPassed:
+    moment = DueMoment(
+        source_id=SOURCES[which].id, due_at=due_at, deadline_at=due_at + timedelta(hours=6), looked=looked
+    )
+    return fact.MomentsPassed(**_AT, moments=(moment,))
+
+
+_INFO = AgentInfo(agent_version="1", restic_version="0.14.0", os="linux", arch="amd64", protocol=1)
+_LOCK = Lock(id="l", created_at=None, exclusive=True, hostname="web-1", pid=7)
+_repository_ids = st.sampled_from([repository.id for repository in REPOSITORIES])
+_ordinary = st.one_of(
+    _runs.map(lambda run: fact.RunFinished(**_AT, run=run)),
+    _starts.map(lambda run: fact.RunStarted(**_AT, run=run)),
+    st.builds(_survey, st.integers(0, 2), _moments, st.lists(st.text("abcdef", min_size=8, max_size=8), max_size=2)),
+    st.builds(_passed, st.integers(0, 2), st.just(datetime(2026, 3, 15, 1, tzinfo=UTC)), st.booleans()),
+    st.builds(
+        lambda repository_id, probe, at: fact.RepositoryProbed(
+            **_AT, repository_id=repository_id, probe=probe, probed_at=at
+        ),
+        _repository_ids,
+        st.sampled_from(Probe),
+        _moments,
+    ),
+    st.builds(
+        lambda repository_id, at: fact.RepositorySized(
+            **_AT, repository_id=repository_id, sized_at=at, size_bytes=2**40
+        ),
+        _repository_ids,
+        _moments,
+    ),
+    st.builds(
+        lambda repository_id, at: fact.LocksListed(**_AT, repository_id=repository_id, listed_at=at, locks=(_LOCK,)),
+        _repository_ids,
+        _moments,
+    ),
+    st.sampled_from(ALERTS).map(lambda alert: fact.AlertOpened(**_AT, alert=alert)),
+    st.sampled_from(ALERTS).map(
+        lambda alert: fact.AlertResolved(**_AT, alert_id=alert.id, key=alert.key, reason="it is over")
+    ),
+)
+_rare = st.one_of(
+    st.builds(
+        lambda host, name: fact.HostRenamed(**_AT, host_id=host.id, name=name),
+        st.sampled_from(HOSTS),
+        st.sampled_from(["db-1", "db-2", "WEB-1"]),
+    ),
+    st.sampled_from(HOSTS).map(lambda host: fact.AgentReported(**_AT, host_id=host.id, info=_INFO)),
+    st.sampled_from(HOSTS).map(lambda host: fact.HostRemoved(**_AT, host_id=host.id)),
+    st.sampled_from(BEGINNING),
+)
+
+
+def stories(most: int = 40) -> st.SearchStrategy[list[fact.Fact]]:
+    """Facts as they may come to a hub that was told the ``BEGINNING``."""
+    return st.lists(st.one_of(_ordinary, _ordinary, _ordinary, _rare), max_size=most).map(
+        lambda facts: [*BEGINNING, *facts]
+    )
+
+
+def fold(facts: Sequence[fact.Fact]) -> Fleet:
+    """The fleet that these facts make, told in this order."""
+    fleet = Fleet()
+    for told in facts:
+        try:
+            learn(fleet, told)
+        except Unlearnable:
+            continue
+    return fleet
+
+
+def knowledge(fleet: Fleet) -> dict[str, Any]:
+    """All that follows from the facts, for comparing fleets; an index without members is as good as none."""
+    return {
+        "hosts": fleet.hosts,
+        "repositories": fleet.repositories,
+        "sources": fleet.sources,
+        "evidence": fleet.evidence,
+        "repository_evidence": fleet.repository_evidence,
+        "last_backups": fleet.last_backups,
+        "running": fleet.running,
+        "alerts": fleet.alerts,
+        "buckets": fleet.durations.buckets,
+        "sums": fleet.durations.sums,
+        "counters": fleet.counters,
+        "sources_of_host": {key: set(ids) for key, ids in fleet.sources_of_host.items() if ids},
+        "sources_of_repository": {key: set(ids) for key, ids in fleet.sources_of_repository.items() if ids},
+        "alerts_of_entity": {key: set(keys) for key, keys in fleet.alerts_of_entity.items() if keys},
+        "open_alerts_of_host": fleet.open_alerts_of_host,
+        "open_alerts": fleet.open_alerts,
+        "host_ids_by_name": fleet.host_ids_by_name,
+    }
