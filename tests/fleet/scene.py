@@ -6,6 +6,7 @@ One host ``web-1``, one repository, one source backed up daily at 02:00 with the
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from lastgood.model.host import Host, Presence
 from lastgood.model.job import Outcome, Schedule
 from lastgood.model.repository import Repository, SnapshotPoint, SnapshotSeries
 from lastgood.model.source import Evidence, Source, State
-from tests.builders import a_host, a_repository, a_run, a_source, an_id
+from tests.builders import a_host, a_repository, a_run, a_source
 
 MADE = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAILY = Schedule(cron="0 2 * * *")
@@ -81,9 +82,9 @@ class Scene:
         return self.run(ended_at, outcome, **{"started_at": due_at, "due_at": due_at, **changes})
 
     def snapshot_id(self, ended_at: datetime) -> str:
-        return an_id("snapshot", ended_at).lower() * 2
+        return hashlib.sha256(str(ended_at).encode()).hexdigest()
 
-    def point(self, ended_at: datetime, **changes: Any) -> SnapshotPoint:
+    def point(self, ended_at: datetime, /, **changes: Any) -> SnapshotPoint:
         """The snapshot of the run that ended then."""
         started_at = ended_at - timedelta(minutes=10)
         return replace(

@@ -58,7 +58,7 @@ ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Africa/Cairo", "America/Sa
 CHANGES_OF_TIME = (datetime(2026, 3, 7), datetime(2026, 3, 28), datetime(2026, 4, 4), datetime(2026, 10, 24))  # noqa: DTZ001
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     cron=st.sampled_from(CRONS),
     zone=st.sampled_from(ZONES),
