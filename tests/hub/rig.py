@@ -180,6 +180,7 @@ class Rig:
             one, "127.0.0.1", port, compression=None, max_size=2 * frames.FRAME_LIMIT, close_timeout=1
         ) as server:
             self.port = server.sockets[0].getsockname()[1]
+            self.roster.draining = False
             yield self
             self.gate.set()
             await self.roster.close_all(2.0)
