@@ -438,8 +438,8 @@ async def test_an_agent_that_shall_not_outlive_its_parent_does_not(place: Place)
     async with rig.serving():
         write_config(place.folder / "agent.toml", place.config(rig.url))
         inner = (
-            "import sys; from pathlib import Path; from lastgood.agent.run import run_agent;"
-            "sys.exit(run_agent(Path(sys.argv[1]), die_with_parent=True))"
+            "import os, sys; from pathlib import Path; from lastgood.agent.run import run_agent;"
+            "sys.exit(run_agent(Path(sys.argv[1]), parent=os.getppid()))"
         )
         outer = (
             "import subprocess, sys, time\n"

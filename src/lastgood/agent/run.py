@@ -26,12 +26,13 @@ STOPPED, FAILED, OPERATOR = 0, 1, 78
 _PR_SET_PDEATHSIG = 1
 
 
-def run_agent(config_path: Path, *, die_with_parent: bool = False, debug: bool = False) -> int:
-    """Run the agent of this configuration until it is stopped; the process's exit code."""
-    logs.configure("debug" if debug else "info")
+def run_agent(config_path: Path, *, parent: int | None = None, log_level: str = "info") -> int:
+    """Run the agent of this configuration until it is stopped, or ``parent`` ends; the process's exit code."""
+    logs.configure(log_level)
+    debug = log_level == "debug"
     try:
-        if die_with_parent:
-            _die_with_parent()
+        if parent is not None:
+            _die_with(parent)
         asyncio.run(_run(read_config(config_path)))
     except (ConfigError, HubRefused) as error:
         log.error("agent cannot run", reason=str(error), exc_info=debug)
@@ -51,9 +52,11 @@ async def _run(config: AgentConfig) -> None:
     await Agent(config).run(stop)
 
 
-def _die_with_parent() -> None:
-    """Have the kernel send SIGTERM when the process that started us ends, however it ends."""
-    parent = os.getppid()
+def _die_with(parent: int) -> None:
+    """Have the kernel send SIGTERM when the process that started us ends, however it ends.
+
+    It may have ended while we were still being loaded; then nobody would tell us any more.
+    """
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "the kernel does not tell of a parent's end")
     if os.getppid() != parent:

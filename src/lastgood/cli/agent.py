@@ -22,9 +22,10 @@ def run(
     config: Annotated[
         Path, typer.Option("--config", metavar="FILE", help="The agent's own file, made when it was enrolled.")
     ] = Path("/etc/lastgood/agent.toml"),
-    die_with_parent: Annotated[
-        bool, typer.Option("--die-with-parent", help="End when the process that started it ends.")
-    ] = False,
+    parent: Annotated[
+        int | None, typer.Option("--die-with-parent", metavar="PID", help="End when this parent process ends.")
+    ] = None,
+    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
     debug: Debug = False,
 ) -> None:
     """Run the agent in the foreground until it is told to stop.
@@ -33,4 +34,4 @@ def run(
     """
     from lastgood.agent.run import run_agent
 
-    raise typer.Exit(run_agent(config, die_with_parent=die_with_parent, debug=debug))
+    raise typer.Exit(run_agent(config, parent=parent, log_level="debug" if debug else log_level))

@@ -156,11 +156,11 @@ class _Quickstart:
                 data_dir=".",
             ),
         )
-        debug = ["--debug"] if self._request.debug else []
-        command = [sys.executable, "-m", "lastgood", "agent", "run", "--config", str(config), "--die-with-parent"]
+        level = "debug" if self._request.debug else "warning"
+        command = [sys.executable, "-m", "lastgood", "agent", "run", "--config", str(config), "--log-level", level]
         # A session of its own: Ctrl-C is ours to pass on, so that restic is interrupted once and in order.
         return await asyncio.create_subprocess_exec(
-            *command, *debug, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+            *command, "--die-with-parent", str(os.getpid()), stdin=asyncio.subprocess.DEVNULL, start_new_session=True
         )
 
     async def _watch(

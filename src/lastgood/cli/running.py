@@ -1,4 +1,7 @@
-"""Running a hub in the foreground, for ``serve`` and ``up``: start, serve, wait for the word to stop, end in order."""
+"""Running a hub in the foreground, for ``serve`` and ``up``.
+
+Start, serve, wait for the word to stop, end in order.
+"""
 
 from __future__ import annotations
 
