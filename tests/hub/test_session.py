@@ -27,6 +27,7 @@ from lastgood.wire.frames import (
     Report,
     RunNow,
     Said,
+    Welcome,
 )
 from tests.builders import an_id
 from tests.hub.rig import HOST, SPOOL, Rig, calling, finished, started, welcomed
@@ -270,6 +271,45 @@ async def test_the_roster_reaches_an_agent_and_knows_who_is_away() -> None:
             await until(lambda: _true(connection.applied == "1"), "the agent's word on its orders")
             assert connection.refused == ("home: no such zone",)
         await until(lambda: _true(HOST.id not in rig.roster), "it left")
+
+
+async def test_nothing_is_sent_before_the_welcome_and_nothing_meant_for_then_is_lost() -> None:
+    rig = Rig()
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def slowly(host_id: str, spool_id: str) -> int:
+        asked.set()
+        await answer.wait()
+        return 0
+
+    rig.committed = slowly  # type: ignore[method-assign]
+    async with rig.serving(), calling(rig) as caller:
+        await caller.hello()
+        await asked.wait()
+        sending = asyncio.create_task(rig.roster.cancel(HOST.id, "r"))
+        await asyncio.sleep(0)
+        answer.set()
+        assert isinstance(await caller.next(), Welcome)
+        assert await caller.next() == rig.orders
+        assert await caller.next(CancelRun) == CancelRun(run_id="r")
+        assert await sending
+
+
+async def test_a_word_for_an_agent_that_goes_away_in_the_greeting_is_not_waited_for() -> None:
+    rig = Rig()
+    asked = asyncio.Event()
+
+    async def broken(host_id: str, spool_id: str) -> int:
+        asked.set()
+        await asyncio.sleep(0)
+        raise StoreError("The database is away.")
+
+    rig.committed = broken  # type: ignore[method-assign]
+    async with rig.serving(), calling(rig) as caller:
+        await caller.hello()
+        await asked.wait()
+        async with asyncio.timeout(5):
+            assert not await rig.roster.cancel(HOST.id, "r")
 
 
 async def test_progress_is_told_until_the_run_ends() -> None:

@@ -37,7 +37,10 @@ class Connection:
         self.applied: str | None = None
         """The version of the assignment that the agent says is in force."""
         self.refused: tuple[str, ...] = ()
-        self.ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.welcomed: asyncio.Future[bool] = loop.create_future()
+        """True once the agent was welcomed and has its orders: only then may others send. False if it never was."""
+        self.ending: asyncio.Future[Ending] = loop.create_future()
         self.over = asyncio.Event()
         """Set when the session has settled and closed."""
 
@@ -55,6 +58,13 @@ class Connection:
         """Have the session end the connection; does nothing if it is ending already."""
         if not self.ending.done():
             self.ending.set_result(ending)
+        if not self.welcomed.done():
+            self.welcomed.set_result(False)
+
+    def welcome(self) -> None:
+        """The greeting is over; others may send from now on."""
+        if not self.welcomed.done():
+            self.welcomed.set_result(True)
 
     async def close(self, ending: Ending, seconds: float) -> None:
         """Say why and close the socket, for at most ``seconds``."""
@@ -65,6 +75,7 @@ class Connection:
                 await self._socket.close(ending.code, shortened(ending.reason))
         except (SocketClosed, TimeoutError):
             pass
+        self.end(ending)
         self.over.set()
 
 

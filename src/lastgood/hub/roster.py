@@ -16,6 +16,7 @@ from lastgood.model.job import RunKind
 from lastgood.wire.frames import Assignment, CancelRun, Frame, LookNow, RunNow
 
 TAKEOVER_SECONDS = 10.0
+_GOING_DOWN = Ending(code=RESTARTING, reason="the hub is going down; connect again")
 
 
 class Roster:
@@ -39,9 +40,12 @@ class Roster:
         return self._connections.get(host_id)
 
     async def send(self, host_id: str, frame: Frame) -> bool:
-        """Send a frame; False if the host is not connected. True says it left us, not that it arrived."""
+        """Send a frame; False if the host is not connected. True says it left us, not that it arrived.
+
+        While a connection is still being greeted this waits, so that nothing comes before the welcome.
+        """
         connection = self._connections.get(host_id)
-        return connection is not None and await connection.send(frame)
+        return connection is not None and await asyncio.shield(connection.welcomed) and await connection.send(frame)
 
     async def assign(self, host_id: str, assignment: Assignment) -> bool:
         """Give an agent its orders anew. One that is away gets them when it connects."""
@@ -79,13 +83,15 @@ class Roster:
         self.draining = True
         leaving = {*self._connections.values(), *self._leaving}
         for connection in leaving:
-            connection.end(Ending(code=RESTARTING, reason="the hub is going down; connect again"))
+            connection.end(_GOING_DOWN)
         await _are_over(leaving, seconds)
 
     async def join(self, connection: Connection) -> None:
         """For sessions: the newest connection of its host, once the older one has settled."""
         older = self._connections.get(connection.host_id)
         self._connections[connection.host_id] = connection
+        if self.draining:
+            connection.end(_GOING_DOWN)
         if older is not None:
             self._leaving.add(older)
             older.end(Ending(code=REPLACED, reason="a newer connection of this host took over"))

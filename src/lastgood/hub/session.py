@@ -133,6 +133,7 @@ class _Session:
                 self._seams.judging, self._host_id
             ):
                 self._seams.presence_changed(self._host_id)
+            self._connection.end(ending)
             self._connection.over.set()
             self._log.info("agent disconnected", reason=ending.reason or "the agent went away")
 
@@ -156,6 +157,7 @@ class _Session:
             )
         )
         await connection.send(seams.assignment(self._host_id))
+        connection.welcome()
         self._log.info("agent connected", version=hello.info.agent_version, spool=hello.spool_id, committed=committed)
         if presence.connected(seams.judging, self._host_id, seams.clock()):
             seams.presence_changed(self._host_id)
