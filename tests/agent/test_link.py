@@ -222,6 +222,15 @@ async def test_a_hub_that_refuses_for_good_ends_the_link_with_its_reason(tmp_pat
         assert len(await agent.spool.after(0, 10)) == 1
 
 
+async def test_a_dismissed_agent_stops(tmp_path: Path) -> None:
+    rig = Rig()
+    async with rig.serving(), linked(rig.url, tmp_path) as agent:
+        await until(lambda: _true(agent.link.is_up), "the link is up")
+        assert rig.roster.dismiss(HOST.id, "This host was removed.")
+        assert await agent.refused() == "This host was removed."
+        assert not rig.roster.dismiss(an_id("stranger"), "Nobody.")
+
+
 async def test_orders_come_through_and_progress_goes_out(tmp_path: Path) -> None:
     rig = Rig(limits=Limits(heartbeat_seconds=0.05))
     async with rig.serving(), linked(rig.url, tmp_path) as agent:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import resource
 import shutil
 import signal
 import sqlite3
@@ -12,6 +14,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -20,11 +23,12 @@ from lastgood.agent.kept import Fired
 from lastgood.agent.spool import Spool
 from lastgood.agent.spool_file import Met
 from lastgood.clock import now
-from lastgood.errors import ConfigError, WireError
+from lastgood.errors import ConfigError, StoreError, WireError
 from lastgood.model.job import Schedule
 from lastgood.wire.frames import Finished, Report, Started
 from tests.builders import NOW, a_run_start, an_id
 from tests.hub.rig import a_survey, finished, started
+from tests.waiting import until
 
 
 @contextlib.asynccontextmanager
@@ -134,6 +138,49 @@ async def test_a_report_that_fits_no_frame_is_refused(tmp_path: Path) -> None:
         with pytest.raises(WireError, match="does not fit"):
             await spool.add(finished(1, log="x" * (1 << 20)))
         assert await all_of(spool) == []
+
+
+async def test_a_disk_that_takes_nothing_keeps_nothing_and_heals(tmp_path: Path) -> None:
+    spool = await Spool.open(tmp_path / "spool.db", now, retry_seconds=0.02)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        await spool.add(started(1))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+        with pytest.raises(StoreError, match="see to its disk"):
+            await spool.add(finished(2, log="x" * 50_000))
+        assert [report.said for report in await all_of(spool)] == [started(1)]
+        with capture_logs() as lines:
+            keeping = asyncio.create_task(spool.keep(finished(3, log="x" * 50_000)))
+            await until(lambda: _complained(lines), "the spool complains")
+            assert not keeping.done()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            async with asyncio.timeout(10):
+                assert await keeping == 2
+        assert len(lines) == 1, "one trouble, one line"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        await spool.close()
+    async with opened(tmp_path) as spool:
+        assert [report.sequence for report in await all_of(spool)] == [1, 2]
+
+
+async def _complained(lines: list[Any]) -> bool:
+    return bool(lines)
+
+
+async def test_a_report_that_only_a_newer_agent_understands_holds_up_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as spool:
+        await spool.add(started(1))
+        await spool.add(started(2))
+    db = sqlite3.connect(tmp_path / "spool.db")
+    db.execute("""UPDATE reports SET body='{"kind":"dreamt"}' WHERE sequence=1""")
+    db.commit()
+    db.close()
+    async with opened(tmp_path) as spool:
+        with capture_logs() as lines:
+            assert [report.said for report in await all_of(spool)] == [started(2)]
+        assert lines[0]["sequence"] == 1
+        assert len(await all_of(spool)) == 1
 
 
 async def test_a_run_is_open_from_its_start_to_its_finish(tmp_path: Path) -> None:

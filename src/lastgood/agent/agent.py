@@ -35,6 +35,8 @@ from lastgood.wire.frames import Applied, Assignment, CancelRun, Finished, Frame
 
 log = structlog.get_logger(__name__)
 
+STOP_SECONDS = 30.0
+"""How long a stopping agent waits for restic: interrupted, asked to terminate, killed. The rest is reported lost."""
 DELIVER_SECONDS = 2.0
 """How long a stopping agent tries to tell the hub its last reports; they are on disk anyway."""
 
@@ -71,6 +73,7 @@ class _Desk:
     def __init__(self, folder: Path, pinned: Pinned, restic: Restic, spool: Spool, at: Clock) -> None:
         self._assignment_path = folder / "assignment.json"
         self._assignment = load_assignment(self._assignment_path)
+        self._refused: tuple[str, ...] = ()
         self._host_id = pinned.host_id
         self._restic = restic
         self._spool = spool
@@ -103,7 +106,7 @@ class _Desk:
             looking.cancel()
             parts[-1].cancel()
             await self._runner.stop()
-            await asyncio.wait([running, looking])
+            await asyncio.wait([running, looking], timeout=STOP_SECONDS)
             if link.is_up and not linking.done():
                 await _within(DELIVER_SECONDS, link.delivered())
             for part in done & {*parts}:
@@ -142,21 +145,19 @@ class _Desk:
                 self._surveyor.look(repository_id)
 
     async def _assign(self, assignment: Assignment) -> None:
-        refused: list[str] = []
         if assignment != self._assignment:
-            refused = await self._follow(assignment)
+            await self._follow(assignment)
             await asyncio.to_thread(save_assignment, self._assignment_path, assignment)
-            log.info("orders taken", version=assignment.version, orders=len(assignment.orders), refused=refused)
-        self._tell(Applied(version=assignment.version, refused=tuple(refused)))
+            log.info("orders taken", version=assignment.version, orders=len(assignment.orders), refused=self._refused)
+        self._tell(Applied(version=assignment.version, refused=self._refused))
 
-    async def _follow(self, assignment: Assignment) -> list[str]:
+    async def _follow(self, assignment: Assignment) -> None:
         begun, refused = self._timetable.assign(assignment.orders, self._clock())
         for source_id, fired in begun.items():
             await self._spool.follow(source_id, fired)
-        self._assignment = assignment
+        self._assignment, self._refused = assignment, tuple(refused)
         self._assigned.set()
         self._surveyor.assigned()
-        return refused
 
     async def _wish(self, frame: RunNow) -> None:
         work = Work(

@@ -35,17 +35,22 @@ _T = TypeVar("_T")
 class Spool:
     """An open spool. Made by ``Spool.open``; every method may raise StoreError and then has changed nothing."""
 
-    def __init__(self, file: SpoolFile, thread: ThreadPoolExecutor, clock: Clock, *, fresh: bool) -> None:
+    def __init__(
+        self, file: SpoolFile, thread: ThreadPoolExecutor, clock: Clock, *, fresh: bool, retry_seconds: float
+    ) -> None:
         self._file = file
         self._thread = thread
         self._clock = clock
+        self._retry_seconds = retry_seconds
         self.fresh = fresh
         """Whether it was begun just now: the hub knows nothing of this spool, so everything is surveyed anew."""
         self.changed = asyncio.Event()
         """Set when something was added, for the link to send."""
 
     @classmethod
-    async def open(cls, path: Path, clock: Clock, *, cap_bytes: int = CAP_BYTES) -> Spool:
+    async def open(
+        cls, path: Path, clock: Clock, *, cap_bytes: int = CAP_BYTES, retry_seconds: float = RETRY_SECONDS
+    ) -> Spool:
         """Open the spool at ``path``, or begin one. ConfigError if it is another agent's, or a newer one's."""
         thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
         loop = asyncio.get_running_loop()
@@ -54,7 +59,7 @@ class Spool:
         except BaseException:
             thread.shutdown(wait=False)
             raise
-        return cls(file, thread, clock, fresh=fresh)
+        return cls(file, thread, clock, fresh=fresh, retry_seconds=retry_seconds)
 
     @property
     def id(self) -> str:
@@ -80,9 +85,11 @@ class Spool:
                 return await self.add(said)
             except StoreError as error:
                 if not complained:
-                    log.error("report not on disk yet, trying again", reason=str(error), every_seconds=RETRY_SECONDS)
+                    log.error(
+                        "report not on disk yet, trying again", reason=str(error), every_seconds=self._retry_seconds
+                    )
                 complained = True
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(self._retry_seconds)
 
     async def after(self, sequence: int, limit: int) -> list[Report]:
         """The reports above ``sequence``, lowest first, at most ``limit``."""

@@ -119,7 +119,17 @@ class SpoolFile:
         rows = self._db.execute(
             "SELECT sequence, body FROM reports WHERE sequence > ? ORDER BY sequence LIMIT ?", (sequence, limit)
         ).fetchall()
-        return [Report(sequence=number, said=msgspec.json.decode(body, type=Said)) for number, body in rows]
+        return [report for row in rows if (report := self._report(*row)) is not None]
+
+    def _report(self, sequence: int, body: bytes) -> Report | None:
+        """The report in a row. One that a newer agent left and we cannot read must not hold up the others."""
+        try:
+            return Report(sequence=sequence, said=msgspec.json.decode(body, type=Said))
+        except msgspec.DecodeError as error:
+            with self.transaction():
+                self._forget("sequence=?", sequence)
+            log.error("report cannot be read, dropped", sequence=sequence, reason=str(error))
+            return None
 
     def acknowledge(self, sequence: int) -> None:
         """The hub has everything up to ``sequence``."""

@@ -53,9 +53,17 @@ def _drop_logs(db: sqlite3.Connection, over: int) -> tuple[int, int]:
         if freed >= over:
             break
         (body,) = db.execute("SELECT body FROM reports WHERE sequence=?", (sequence,)).fetchone()
-        said: Said = msgspec.json.decode(body, type=Said)
+        said = _read(body)
         if isinstance(said, Finished) and said.log:
             shorter = msgspec.json.encode(msgspec.structs.replace(said, log=""))
             db.execute("UPDATE reports SET body=? WHERE sequence=?", (shorter, sequence))
             freed, count = freed + size - len(shorter), count + 1
     return freed, count
+
+
+def _read(body: bytes) -> Said | None:
+    try:
+        said: Said = msgspec.json.decode(body, type=Said)
+    except msgspec.DecodeError:
+        return None
+    return said

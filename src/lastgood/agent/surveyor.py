@@ -24,12 +24,13 @@ from lastgood.wire.frames import RepositoryAccess, Sized
 log = structlog.get_logger(__name__)
 
 MEASURE_INTERVAL = timedelta(days=1)
+AT_ONCE = 4
 CHECK_SECONDS = 30.0
 """The clock is asked again after so long: timers sleep with the machine and know nothing of a clock that is set."""
 
 
 class Surveyor:
-    """Surveys one repository after the other."""
+    """Surveys repositories, a few at once, each by one look at a time."""
 
     def __init__(
         self, restic: Restic, spool: Spool, accesses: Callable[[], tuple[RepositoryAccess, ...]], clock: Clock
@@ -40,6 +41,8 @@ class Surveyor:
         self._clock = clock
         self._next_at: dict[str, datetime] = {}
         self._measured: dict[str, datetime] | None = None
+        self._looking: dict[str, asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(AT_ONCE)
         self._wanted = asyncio.Event()
 
     def look(self, repository_id: str) -> None:
@@ -57,20 +60,35 @@ class Surveyor:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Survey what is due, for ever."""
-        while True:
-            self._wanted.clear()
-            for access in self.due():
-                self._next_at[access.id] = self._clock() + SURVEY_INTERVAL
-                await self.survey(access)
-            if not self.due():
+        """Survey what is due, for ever; one repository that does not answer holds up no other."""
+        try:
+            while True:
+                self._wanted.clear()
+                for access in self.due():
+                    self._next_at[access.id] = self._clock() + SURVEY_INTERVAL
+                    self._looking[access.id] = asyncio.create_task(self._look_into(access))
                 await self._pause()
+        finally:
+            looking = list(self._looking.values())
+            for task in looking:
+                task.cancel()
+            await asyncio.gather(*looking, return_exceptions=True)
+
+    async def _look_into(self, access: RepositoryAccess) -> None:
+        try:
+            async with self._room:
+                await self.survey(access)
+        finally:
+            del self._looking[access.id]
+            self._wanted.set()
 
     def due(self) -> list[RepositoryAccess]:
         """The repositories whose moment has come; one never looked into is due at once."""
         now = self._clock()
         found = []
         for access in self._accesses():
+            if access.id in self._looking:
+                continue
             next_at = self._next_at.get(access.id)
             # A clock that was set back would leave the next look far away.
             if next_at is None or next_at <= now or next_at > now + SURVEY_INTERVAL:

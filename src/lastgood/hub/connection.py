@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from lastgood.hub.greeting import Greeting
 from lastgood.hub.socket import NORMAL, Socket, SocketClosed
-from lastgood.wire.frames import Frame, Hello, encode
+from lastgood.wire.frames import Frame, encode
 
 SEND_SECONDS = 30.0
 _REASON_BYTES = 120
@@ -29,11 +30,12 @@ class Ending:
 class Connection:
     """The sending half of an agent connection, known by its host."""
 
-    def __init__(self, socket: Socket, host_id: str, hello: Hello) -> None:
+    def __init__(self, socket: Socket, greeting: Greeting) -> None:
         self._socket = socket
         self._turn = asyncio.Lock()
-        self.host_id = host_id
-        self.hello = hello
+        self.host_id = greeting.host.id
+        self.hello = greeting.hello
+        self.signing = greeting.signing
         self.applied: str | None = None
         """The version of the assignment that the agent says is in force."""
         self.refused: tuple[str, ...] = ()

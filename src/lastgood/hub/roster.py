@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from lastgood.hub.connection import Connection, Ending
 from lastgood.hub.progress import ProgressStore
-from lastgood.hub.socket import REPLACED, RESTARTING
+from lastgood.hub.socket import REFUSED, REPLACED, RESTARTING
 from lastgood.model.job import RunKind
 from lastgood.wire.frames import Assignment, CancelRun, Frame, LookNow, RunNow
 
@@ -72,11 +72,12 @@ class Roster:
         """Have an agent look into a repository soon."""
         return await self.send(host_id, LookNow(repository_id=repository_id))
 
-    def disconnect(self, host_id: str, ending: Ending) -> None:
-        """End the connection of a host, for instance one that was removed."""
+    def dismiss(self, host_id: str, reason: str) -> bool:
+        """Send an agent away for good, for instance when its host was removed: it stops, and does not come back."""
         connection = self._connections.get(host_id)
         if connection is not None:
-            connection.end(ending)
+            connection.end(Ending(code=REFUSED, reason=reason, told=connection.signing.refuse(reason, final=True)))
+        return connection is not None
 
     async def close_all(self, seconds: float = 5.0) -> None:
         """Take no new connections, and end all in an orderly way: what they sent is committed and acknowledged."""
