@@ -152,6 +152,15 @@ async def test_anything_before_the_hello_is_refused() -> None:
     assert code == BROKEN
 
 
+async def test_a_hello_that_names_no_spool_is_refused() -> None:
+    rig = Rig()
+    async with rig.serving(), calling(rig) as caller:
+        await caller.hello(spool_id="x" * 1000)
+        (refuse,), code, _ = await caller.rest()
+    assert isinstance(refuse, Refuse)
+    assert code == BROKEN
+
+
 async def test_changed_words_of_an_agent_about_itself_are_told_and_known_ones_are_not() -> None:
     rig = Rig(hosts={HOST.id: replace(HOST, info=INFO)})
     async with rig.serving():

@@ -135,6 +135,12 @@ class Link:
 
     async def _connect_once(self) -> bool:
         """One connection to its end; True if the next should follow at once."""
+        # Asked beforehand: the hub waits ten seconds for a hello, and a program on a sick disk may answer later.
+        described = await self._seams.describe()
+
+        async def hello(protocol: int, nonce: str, signature: str) -> Hello:
+            return await self._hello(described, protocol, nonce, signature)
+
         # A proxy from the environment is for the way out; the hub on this machine is not behind it.
         here = is_loopback(urlsplit(self._address).hostname or "")
         async with connect(
@@ -147,7 +153,7 @@ class Link:
             ping_interval=_PING_SECONDS,
             ping_timeout=_PING_SECONDS,
         ) as socket:
-            welcome, proof = await greet(socket, self._pinned, self._hello)
+            welcome, proof = await greet(socket, self._pinned, hello)
             met = await self._spool.meet(welcome.acknowledged)
             if met is not Met.IN_STEP:
                 log.warning("marks do not meet, surveying everything", found=met.value, spool=self._spool.id)
@@ -161,8 +167,7 @@ class Link:
             await self._talk(socket, welcome, proof)
         return False
 
-    async def _hello(self, protocol: int, nonce: str, signature: str) -> Hello:
-        described = await self._seams.describe()
+    async def _hello(self, described: Described, protocol: int, nonce: str, signature: str) -> Hello:
         return Hello(
             protocol=protocol,
             host_id=self._pinned.host_id,

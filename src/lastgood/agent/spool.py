@@ -167,6 +167,8 @@ def _open(path: Path, at: datetime, cap_bytes: int) -> tuple[SpoolFile, bool]:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise ConfigError(f"Another agent is running with the spool {path}; stop it first.") from error
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise StoreError(f"The spool {path} cannot be opened: {error}; see to its disk.") from error
         raise ConfigError(f"The spool {path} cannot be opened: {error}; see to its folder and disk.") from error
     except sqlite3.DatabaseError as error:
         aside = path.with_name(f"{path.name}.broken-{ulid(at)}")

@@ -19,6 +19,7 @@ import msgspec
 from lastgood.auth.identity import KEY_BYTES, KeyPair, sign, verify
 from lastgood.errors import WireError
 from lastgood.hub.socket import BROKEN, REFUSED, TOO_LARGE, TRY_AGAIN, Socket
+from lastgood.ids import is_ulid
 from lastgood.model.host import Host
 from lastgood.wire import frames
 from lastgood.wire.frames import Challenge, Hello, Refuse, ToHub
@@ -121,6 +122,8 @@ def _hello(data: str | bytes) -> Hello:
         raise
     if not isinstance(frame, Hello):
         raise Refusal("The first frame must be a hello; check that an agent is calling.", final=False, code=BROKEN)
+    if not is_ulid(frame.spool_id):
+        raise Refusal("The hello names no spool; update the agent.", final=False, code=BROKEN)
     return frame
 
 

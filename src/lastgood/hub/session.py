@@ -105,6 +105,7 @@ class _Session:
         self._seams = seams
         self._greeting = greeting
         self._host_id = greeting.host.id
+        self._greeted_at = seams.clock()
         self._named = greeting.hello.last_sequence
         self._acknowledged = 0
         self._advanced = asyncio.Event()
@@ -161,7 +162,8 @@ class _Session:
         self._log.info("agent connected", version=hello.info.agent_version, spool=hello.spool_id, committed=committed)
         if presence.connected(seams.judging, self._host_id, seams.clock()):
             seams.presence_changed(self._host_id)
-        self._life_sign(hello.sent_at)
+        # Settling an older connection took its time; the hello was heard before that.
+        self._life_sign(hello.sent_at, self._greeted_at)
         self._judge_step()
         if hello.info != self._greeting.host.info:
             await seams.reported(self._host_id, hello.info)
@@ -234,9 +236,9 @@ class _Session:
                 await self._acknowledge_once(self._intake)
         await self._connection.close(ending, limits.close_seconds)
 
-    def _life_sign(self, sent_at: datetime | None = None) -> None:
+    def _life_sign(self, sent_at: datetime | None = None, heard_at: datetime | None = None) -> None:
         at = self._seams.clock()
-        offset = None if sent_at is None else (sent_at - at).total_seconds()
+        offset = None if sent_at is None else (sent_at - (heard_at or at)).total_seconds()
         presence.heard(self._seams.judging, self._host_id, at, clock_offset_seconds=offset)
 
     def _judge_step(self) -> None:
