@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 from sqlalchemy import Connection
 
 from lastgood.auth.passwords import hash_password, needs_rehash, verify_password
@@ -92,14 +93,14 @@ async def sign_out(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 
 @get("/welcome/{token:str}", opt={"public": True}, include_in_schema=False)
-async def welcome_page(request: Request[Any, Any, Any], token: str) -> Response[bytes]:
+async def welcome_page(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[bytes]:
     """Shows the form and uses nothing up, so that a mail scanner's visit does no harm."""
     link = await _link(request, token)
     return _form(request, "welcome.html", token=token, user_name=link.user_name, name="", error=None)
 
 
 @post("/welcome/{token:str}", opt={"public": True}, include_in_schema=False)
-async def welcome(request: Request[Any, Any, Any], token: str) -> Response[bytes]:
+async def welcome(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[bytes]:
     site, said = site_of(request), await _fields(request)
     link = await _link(request, token)
     name, password = said.get("name", "").strip(), said.get("password", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
-from litestar.params import Parameter
+from litestar.params import FromQuery, QueryParameter
 
 from lastgood.fleet.fleet import FleetView
 from lastgood.model.alert import Alert, Severity
@@ -28,7 +28,10 @@ async def alerts_page(request: Request[Any, Any, Any]) -> Response[bytes]:
     return page(
         request,
         "alerts.html",
-        open=[reader.alert_reading(view, alert) for alert in _worst_first(view)] if cursor is None else [],
+        open=[reader.alert_reading(view, alert) for alert in _worst_first(view)[: lists.ROWS]]
+        if cursor is None
+        else [],
+        more=max(len(view.alerts) - lists.ROWS, 0),
         past=[alert for alert in past if alert.resolved_at is not None],
         newest="/alerts" if cursor else None,
         older=lists.address("/alerts", {"cursor": following}) if following else None,
@@ -38,11 +41,11 @@ async def alerts_page(request: Request[Any, Any, Any]) -> Response[bytes]:
 @get("/api/v1/alerts", tags=["alerts"], summary="Open alerts, or their history, newest first")
 async def list_alerts(
     request: Request[Any, Any, Any],
-    status: Annotated[str, Parameter(description="open, or all for the history as well.")] = "open",
-    host_id: str | None = None,
-    rule: str | None = None,
-    limit: int = lists.DEFAULT_LIMIT,
-    cursor: str | None = None,
+    status: Annotated[str, QueryParameter(description="open, or all for the history as well.")] = "open",
+    host_id: FromQuery[str | None] = None,
+    rule: FromQuery[str | None] = None,
+    limit: FromQuery[int] = lists.DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
 ) -> AlertList:
     site = site_of(request)
     view, most = site.view(), lists.check_limit(limit)

@@ -8,6 +8,7 @@ headers hold for it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 
 from litestar import Litestar
@@ -15,13 +16,12 @@ from litestar.config.compression import CompressionConfig
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.enums import ScopeType
-from litestar.openapi import OpenAPIConfig
-from litestar.router import Router
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from lastgood import __version__
 from lastgood.web import access, alerts, assets, hosts, overview, reference, repositories, runs, socket, sources
 from lastgood.web.faults import HANDLERS
+from lastgood.web.reference import describe
+from lastgood.web.render import Json
 from lastgood.web.session import admit, check_form, is_secure
 from lastgood.web.site import Site
 
@@ -59,36 +59,27 @@ HEADERS = (
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
-def create_app(site: Site, mounts: Mapping[str, ASGIApp] | None = None) -> ASGIApp:
+def create_app(
+    site: Site, mounts: Mapping[str, ASGIApp] | None = None, limits: access.SignInLimits | None = None
+) -> ASGIApp:
     """The hub's ASGI application. A mount takes its path and all below it, unchanged and past the sign-in."""
-    return _Front(create_pages(site), dict(mounts or {}))
+    return _Front(create_pages(site, limits or access.SignInLimits()), dict(mounts or {}))
 
 
-def create_pages(site: Site) -> Litestar:
+def create_pages(site: Site, limits: access.SignInLimits) -> Litestar:
     """Pages, API and the agents' socket alone."""
     return Litestar(
         route_handlers=list(ROUTES),
         guards=[admit],
         before_request=check_form,
         exception_handlers=HANDLERS,
-        state=State({"site": site, "limits": access.SignInLimits()}),
-        openapi_config=_openapi(),
-        compression_config=CompressionConfig(backend="gzip", minimum_size=1024, gzip_compress_level=3),
+        response_class=Json,
+        state=State({"site": site, "limits": limits, "description": partial(describe, ROUTES)}),
+        openapi_config=None,  # Litestar's own pages fetch their scripts from elsewhere; reference.py has ours
+        compression_config=CompressionConfig(backend="gzip", minimum_size=1024, gzip_compress_level=1),
         request_max_body_size=LARGEST_BODY,
         logging_config=None,
         debug=False,
-    )
-
-
-def _openapi() -> OpenAPIConfig:
-    # Litestar's own pages fetch their scripts from elsewhere; reference.py shows the same description without.
-    return OpenAPIConfig(
-        title="lastgood",
-        version=__version__,
-        description="Hosts, sources, repositories, runs and alerts of one hub.",
-        path="/docs/schema",
-        render_plugins=[],
-        openapi_router=Router("/docs/schema", route_handlers=[], include_in_schema=False),
     )
 
 
@@ -124,7 +115,11 @@ class _Front:
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *added]
+                headers = [*message.get("headers", ()), *added]
+                # What a signed-in person saw must not come back from a cache after they left.
+                if not any(name.lower() == b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-store"))
+                message["headers"] = headers
             elif bodiless and message["type"] == "http.response.body":
                 message["body"] = b""
             await send(message)

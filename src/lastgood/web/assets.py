@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from litestar import Response, get
+from litestar.params import FromPath
 
 from lastgood.errors import AccessError
 
@@ -43,7 +44,7 @@ def address(name: str) -> str:
 
 
 @get("/static/{file_name:str}", opt={"public": True}, include_in_schema=False)
-async def static_file(file_name: str) -> Response[Any]:
+async def static_file(file_name: FromPath[str]) -> Response[Any]:
     asset = ASSETS.get(file_name)
     if asset is None:
         raise AccessError("There is no such file.", status=404)

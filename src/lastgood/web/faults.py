@@ -7,6 +7,7 @@ one rule: a message is a sentence for a person and never shows what went wrong i
 from __future__ import annotations
 
 import math
+import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -44,6 +45,8 @@ _SENTENCES = {
     413: "The request is larger than 1 MiB.",
     500: "Something broke inside lastgood; the log of the hub says what.",
 }
+_NAMED = re.compile(r"field `(\w+)`")
+"""How msgspec names a field that is missing or too many."""
 
 
 class Invalid(LastgoodError):
@@ -88,7 +91,7 @@ def answer(request: Request[Any, Any, Any], fault: Exception) -> Response[Any]:
         return _to_sign_in(request, fault)
     status, message, field = _told(fault)
     if status >= 500:
-        log.error("request failed", method=request.method, path=request.scope["path"], status=status, exc_info=fault)
+        _note(request, fault, status)
     headers = dict(fault.headers or {}) if isinstance(fault, HTTPException) else {}
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="lastgood"'
@@ -99,6 +102,12 @@ def answer(request: Request[Any, Any, Any], fault: Exception) -> Response[Any]:
         body = ErrorAnswer(error=ErrorBody(code=code, message=message, field=field))
         return Json(body, status_code=status, headers=headers)
     return page(request, "fault.html", status=status, headers=headers, message=message, code=code)
+
+
+def _note(request: Request[Any, Any, Any], fault: Exception, status: int) -> None:
+    """One log line; it names the route and not the path, which may hold a one-time link."""
+    route = request.scope.get("path_template") or "none"
+    log.error("request failed", method=request.method, route=route, status=status, exc_info=fault)
 
 
 def for_programs(request: Request[Any, Any, Any]) -> bool:
@@ -138,6 +147,8 @@ def _told(fault: Exception) -> tuple[int, str, str | None]:
             return 409, str(fault), None
         case StoreError():
             return 503, str(fault), None
+        case UnicodeDecodeError():  # a body that is no UTF-8, which the framework lets through
+            return 400, _SENTENCES[400], None
         case _:
             return 500, _SENTENCES[500], None
 
@@ -145,11 +156,13 @@ def _told(fault: Exception) -> tuple[int, str, str | None]:
 def _validation(fault: ValidationException) -> tuple[int, str, str | None]:
     extra = fault.extra
     first = extra[0] if isinstance(extra, list) and extra and isinstance(extra[0], dict) else {}
-    field = str(first.get("key") or "") or None
-    said = str(first.get("message") or "the value does not fit").replace("`", "").rstrip(".")
-    said = said[:1].lower() + said[1:]
-    where = f"The field {field}" if field else "The request"
-    return 422, f"{where} does not fit: {said}.", field
+    said = str(first.get("message") or "the value does not fit")
+    named = _NAMED.search(said)
+    key = named[1] if named else str(first.get("key") or "")
+    field = key if key not in ("", "data") else None  # "data" is the framework's word for the body
+    said = said.replace("`", "").rstrip(".")
+    where = f"The field {field}" if field and not named else "The request"
+    return 422, f"{where} does not fit: {said[:1].lower()}{said[1:]}.", field
 
 
 HANDLERS: ExceptionHandlersMap = {HTTPException: answer, LastgoodError: answer, Exception: answer}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from lastgood.fleet.fleet import FleetView
 from lastgood.web import lists, past, reader
@@ -20,17 +22,19 @@ RECENT_RUNS = 15
 
 
 @get("/hosts", include_in_schema=False)
-async def hosts_page(request: Request[Any, Any, Any], q: str = "") -> Response[bytes]:
-    site = site_of(request)
-    view = site.view()
-    chosen = sorted(_select(view, q), key=lambda host_id: _place(view, host_id))
-    sheet = lists.cut(chosen, lists.page_number(request), "/hosts", {"q": q})
+async def hosts_page(request: Request[Any, Any, Any], q: FromQuery[str] = "") -> Response[bytes]:
+    return await asyncio.to_thread(_page, request, site_of(request).view(), q)
+
+
+def _page(request: Request[Any, Any, Any], view: FleetView, text: str) -> Response[bytes]:
+    chosen = sorted(_select(view, text), key=lambda host_id: _place(view, host_id))
+    sheet = lists.cut(chosen, lists.page_number(request), "/hosts", {"q": text})
     rows = [reader.host_reading(view, host_id) for host_id in sheet.rows]
-    return page(request, "hosts.html", sheet=sheet, rows=rows, q=q)
+    return page(request, "hosts.html", sheet=sheet, rows=rows, q=text, open_alerts=len(view.alerts))
 
 
 @get("/hosts/{host_id:str}", include_in_schema=False)
-async def host_page(request: Request[Any, Any, Any], host_id: str) -> Response[bytes]:
+async def host_page(request: Request[Any, Any, Any], host_id: FromPath[str]) -> Response[bytes]:
     site = site_of(request)
     view, now, progress = site.view(), site.now(), site.progress()
     _known(view, host_id)
@@ -50,19 +54,22 @@ async def host_page(request: Request[Any, Any, Any], host_id: str) -> Response[b
 @get("/api/v1/hosts", tags=["hosts"], summary="All hosts, oldest first")
 async def list_hosts(
     request: Request[Any, Any, Any],
-    online: bool | None = None,
-    q: Annotated[str, Parameter(description="Words that the name contains.")] = "",
-    limit: int = lists.DEFAULT_LIMIT,
-    cursor: str | None = None,
+    online: FromQuery[bool | None] = None,
+    q: Annotated[str, QueryParameter(description="Words that the name contains.")] = "",
+    limit: FromQuery[int] = lists.DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
 ) -> HostList:
-    view = site_of(request).view()
-    chosen = [host_id for host_id in _select(view, q) if online is None or view.online.get(host_id) is online]
-    items, total, following = lists.batch(chosen, cursor, limit, lambda host_id: reader.host_reading(view, host_id))
+    return await asyncio.to_thread(_list, site_of(request).view(), online, q, limit, cursor)
+
+
+def _list(view: FleetView, online: bool | None, text: str, limit: int, cursor: str | None) -> HostList:
+    chosen = [host_id for host_id in _select(view, text) if online is None or view.online.get(host_id) is online]
+    items, total, following = lists.batch(chosen, cursor, limit, partial(reader.host_reading, view))
     return HostList(items=items, total=total, next_cursor=following)
 
 
 @get("/api/v1/hosts/{host_id:str}", tags=["hosts"], summary="One host")
-async def get_host(request: Request[Any, Any, Any], host_id: str) -> HostReading:
+async def get_host(request: Request[Any, Any, Any], host_id: FromPath[str]) -> HostReading:
     view = site_of(request).view()
     _known(view, host_id)
     return reader.host_reading(view, host_id)

@@ -6,9 +6,11 @@ everything on it comes from one frozen view, so that the sentence and the rows s
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from litestar import Request, Response, get
+from litestar.params import FromQuery
 
 from lastgood.fleet.fleet import FleetView
 from lastgood.model.repository import RepositoryState
@@ -17,21 +19,29 @@ from lastgood.web import lists, reader
 from lastgood.web.readings import FleetReading
 from lastgood.web.render import page
 from lastgood.web.session import site_of
-from lastgood.web.summary import NEEDS_ATTENTION, fleet_reading
+from lastgood.web.summary import fleet_reading
+from lastgood.wire.frames import Progress
 
 MOST_ASIDE = 8
 """How many alerts, hosts or repositories the first page names before it counts the rest."""
 
 
 @get("/", include_in_schema=False)
-async def overview(request: Request[Any, Any, Any], host: str = "", q: str = "") -> Response[bytes]:
-    state = request.query_params.get("state", "")
+async def overview(
+    request: Request[Any, Any, Any], host: FromQuery[str] = "", q: FromQuery[str] = ""
+) -> Response[bytes]:
+    wanted = {"state": request.query_params.get("state", ""), "host": host, "q": q}
     site = site_of(request)
-    view, now = site.view(), site.now()
-    wanted = {"state": state, "host": host, "q": q}
-    found = worst_first(view, select(view, state=state, host=host, text=q))
+    return await asyncio.to_thread(_page, request, site.view(), dict(site.progress()), wanted)
+
+
+def _page(
+    request: Request[Any, Any, Any], view: FleetView, progress: dict[str, Progress], wanted: dict[str, str]
+) -> Response[bytes]:
+    site, host = site_of(request), wanted["host"]
+    now = site.now()
+    found = worst_first(view, select(view, state=wanted["state"], host=host, text=wanted["q"]))
     sheet = lists.cut(found, lists.page_number(request), "/", wanted)
-    progress = site.progress()
     summary = fleet_reading(view, now, site.hub_fingerprint)
     return page(
         request,
@@ -42,9 +52,8 @@ async def overview(request: Request[Any, Any, Any], host: str = "", q: str = "")
         wanted=wanted,
         host_shown=view.hosts[host].name if host in view.hosts else host,
         states=[shown for shown in WORST_FIRST if summary.states[shown]],
-        attention=NEEDS_ATTENTION,
-        repositories=list(view.repositories.values())[:MOST_ASIDE],
         base_url=str(site.settings.server.public_url),
+        open_alerts=len(view.alerts),
         **_aside(view),
     )
 
@@ -52,7 +61,7 @@ async def overview(request: Request[Any, Any, Any], host: str = "", q: str = "")
 @get("/api/v1/fleet", tags=["fleet"], summary="The fleet in one sentence and a few counts")
 async def fleet_summary(request: Request[Any, Any, Any]) -> FleetReading:
     site = site_of(request)
-    return fleet_reading(site.view(), site.now(), site.hub_fingerprint)
+    return await asyncio.to_thread(fleet_reading, site.view(), site.now(), site.hub_fingerprint)
 
 
 def select(view: FleetView, *, state: str = "", host: str = "", repository: str = "", text: str = "") -> list[Source]:

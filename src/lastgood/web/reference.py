@@ -7,10 +7,13 @@ Follows OpenAPI 3.1.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from litestar import Request, Response, get
+from litestar import Litestar, Request, Response, get
+from litestar.openapi import OpenAPIConfig
 
+from lastgood import __version__
 from lastgood.web.render import Json, page
 
 _METHODS = ("get", "post", "patch", "put", "delete")
@@ -51,7 +54,7 @@ class Shape:
 
 @get("/docs", include_in_schema=False)
 async def reference_page(request: Request[Any, Any, Any]) -> Response[bytes]:
-    schema = request.app.openapi_schema.to_schema()
+    schema = request.app.state.description()
     groups: dict[str, list[Operation]] = {}
     for operation in operations(schema):
         groups.setdefault(operation.group, []).append(operation)
@@ -60,7 +63,18 @@ async def reference_page(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 @get("/docs/openapi.json", include_in_schema=False)
 async def openapi(request: Request[Any, Any, Any]) -> Response[Any]:
-    return Json(request.app.openapi_schema.to_schema())
+    return Json(request.app.state.description())
+
+
+@lru_cache(maxsize=1)
+def describe(routes: tuple[Any, ...]) -> dict[str, Any]:
+    """The OpenAPI description of these routes, made once, by an application that answers nobody."""
+    config = OpenAPIConfig(
+        title="lastgood",
+        version=__version__,
+        description="Hosts, sources, repositories, runs and alerts of one hub.",
+    )
+    return Litestar(list(routes), openapi_config=config, logging_config=None).openapi_schema.to_schema()
 
 
 def operations(schema: dict[str, Any]) -> list[Operation]:

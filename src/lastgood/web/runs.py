@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from lastgood.fleet.fleet import FleetView
 from lastgood.model.job import Outcome
@@ -52,13 +52,13 @@ async def runs_page(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 
 @get("/runs/{run_id:str}", include_in_schema=False)
-async def run_page(request: Request[Any, Any, Any], run_id: str) -> Response[bytes]:
+async def run_page(request: Request[Any, Any, Any], run_id: FromPath[str]) -> Response[bytes]:
     found = await _find(site_of(request), run_id)
     return page(request, "run.html", run=found.run, log=found.log)
 
 
 @post("/runs/{run_id:str}/cancel", include_in_schema=False)
-async def cancel_run_page(request: Request[Any, Any, Any], run_id: str) -> Response[bytes]:
+async def cancel_run_page(request: Request[Any, Any, Any], run_id: FromPath[str]) -> Response[bytes]:
     site = site_of(request)
     _known_running(site.view(), run_id)
     await site.cancel(run_id, request.user.name)
@@ -68,11 +68,11 @@ async def cancel_run_page(request: Request[Any, Any, Any], run_id: str) -> Respo
 @get("/api/v1/runs", tags=["runs"], summary="Runs that ended, newest first, and those under way")
 async def list_runs(
     request: Request[Any, Any, Any],
-    source_id: str | None = None,
-    host_id: str | None = None,
-    outcome: Annotated[str | None, Parameter(description=", ".join(Outcome))] = None,
-    limit: int = lists.DEFAULT_LIMIT,
-    cursor: str | None = None,
+    source_id: FromQuery[str | None] = None,
+    host_id: FromQuery[str | None] = None,
+    outcome: Annotated[str | None, QueryParameter(description=", ".join(Outcome))] = None,
+    limit: FromQuery[int] = lists.DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
 ) -> RunList:
     if outcome is not None and outcome not in set(Outcome):
         raise Invalid("outcome", f"The outcomes are {', '.join(Outcome)}.")
@@ -96,19 +96,19 @@ async def list_runs(
 
 
 @get("/api/v1/runs/{run_id:str}", tags=["runs"], summary="One run with its log")
-async def get_run(request: Request[Any, Any, Any], run_id: str) -> RunWithLog:
+async def get_run(request: Request[Any, Any, Any], run_id: FromPath[str]) -> RunWithLog:
     return await _find(site_of(request), run_id)
 
 
 @post("/api/v1/runs", tags=["runs"], summary="Back a source up now", status_code=202)
-async def start_run(request: Request[Any, Any, Any], data: NewRun) -> RunStarted:
+async def start_run(request: Request[Any, Any, Any], data: JSONBody[NewRun]) -> RunStarted:
     site = site_of(request)
     source = known_source(site.view(), data.source_id)
     return RunStarted(run_id=await site.run_now(source.id, request.user.name))
 
 
 @post("/api/v1/runs/{run_id:str}/cancel", tags=["runs"], summary="End a run that is under way", status_code=202)
-async def cancel_run(request: Request[Any, Any, Any], run_id: str) -> RunStarted:
+async def cancel_run(request: Request[Any, Any, Any], run_id: FromPath[str]) -> RunStarted:
     site = site_of(request)
     _known_running(site.view(), run_id)
     await site.cancel(run_id, request.user.name)

@@ -6,11 +6,15 @@ fact, taken under a request id, and the answer shows what was learned of it.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from litestar import Request, Response, get, patch, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
 from lastgood.errors import AccessError
 from lastgood.fleet.fleet import FleetView
@@ -26,14 +30,15 @@ from lastgood.web.readings import MomentReading, SourceReading
 from lastgood.web.render import page, redirect
 from lastgood.web.session import site_of
 from lastgood.web.site import Site
+from lastgood.wire.frames import Progress
 
 MOMENTS = 60
 RECENT_RUNS = 15
 
 IdempotencyKey = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         max_length=200,
         description="A text of your choice: a second request with it changes nothing and gets the first answer.",
     ),
@@ -41,7 +46,7 @@ IdempotencyKey = Annotated[
 
 
 @get("/sources/{source_id:str}", include_in_schema=False)
-async def source_page(request: Request[Any, Any, Any], source_id: str) -> Response[bytes]:
+async def source_page(request: Request[Any, Any, Any], source_id: FromPath[str]) -> Response[bytes]:
     site = site_of(request)
     view, now = site.view(), site.now()
     source = known(view, source_id)
@@ -62,7 +67,7 @@ async def source_page(request: Request[Any, Any, Any], source_id: str) -> Respon
 
 
 @post("/sources/{source_id:str}/run", include_in_schema=False)
-async def run_source(request: Request[Any, Any, Any], source_id: str) -> Response[bytes]:
+async def run_source(request: Request[Any, Any, Any], source_id: FromPath[str]) -> Response[bytes]:
     """The button; the page then shows the run as soon as the agent has begun it."""
     site = site_of(request)
     source = known(site.view(), source_id)
@@ -73,20 +78,30 @@ async def run_source(request: Request[Any, Any, Any], source_id: str) -> Respons
 @get("/api/v1/sources", tags=["sources"], summary="All sources, oldest first")
 async def list_sources(
     request: Request[Any, Any, Any],
-    states: Annotated[str, Parameter(query="state", description="One state, or several with commas.")] = "",
-    host_id: str = "",
-    repository_id: str = "",
-    q: Annotated[str, Parameter(description="Words that name, host or paths contain.")] = "",
-    limit: int = lists.DEFAULT_LIMIT,
-    cursor: str | None = None,
+    states: Annotated[str, QueryParameter(name="state", description="One state, or several with commas.")] = "",
+    host_id: FromQuery[str] = "",
+    repository_id: FromQuery[str] = "",
+    q: Annotated[str, QueryParameter(description="Words that name, host or paths contain.")] = "",
+    limit: FromQuery[int] = lists.DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
 ) -> SourceList:
     for word in filter(None, states.split(",")):
         if word not in set(State):
             raise Invalid("state", f"{word[:40]!r} is no state; the states are {', '.join(State)}.")
     site = site_of(request)
-    view, now, progress = site.view(), site.now(), site.progress()
-    asked = states or ",".join(State)
-    chosen = {s.id: s for s in select(view, state=asked, host=host_id, repository=repository_id, text=q)}
+    fits = partial(select, state=states or ",".join(State), host=host_id, repository=repository_id, text=q)
+    return await asyncio.to_thread(_list, site.view(), site.now(), dict(site.progress()), fits, limit, cursor)
+
+
+def _list(
+    view: FleetView,
+    now: datetime,
+    progress: dict[str, Progress],
+    fits: Callable[[FleetView], list[Source]],
+    limit: int,
+    cursor: str | None,
+) -> SourceList:
+    chosen = {source.id: source for source in fits(view)}
 
     def read(source_id: str) -> SourceReading:
         return reader.source_reading(view, chosen[source_id], now, progress)
@@ -96,14 +111,14 @@ async def list_sources(
 
 
 @get("/api/v1/sources/{source_id:str}", tags=["sources"], summary="One source")
-async def get_source(request: Request[Any, Any, Any], source_id: str) -> SourceReading:
+async def get_source(request: Request[Any, Any, Any], source_id: FromPath[str]) -> SourceReading:
     site = site_of(request)
     return _read(site, source_id)
 
 
 @get("/api/v1/sources/{source_id:str}/moments", tags=["sources"], summary="Its last expected runs, newest first")
 async def source_moments(
-    request: Request[Any, Any, Any], source_id: str, limit: int = lists.DEFAULT_LIMIT
+    request: Request[Any, Any, Any], source_id: FromPath[str], limit: FromQuery[int] = lists.DEFAULT_LIMIT
 ) -> list[MomentReading]:
     site = site_of(request)
     source = known(site.view(), source_id)
@@ -112,7 +127,7 @@ async def source_moments(
 
 @post("/api/v1/sources", tags=["sources"], summary="Make a source")
 async def create_source(
-    request: Request[Any, Any, Any], data: NewSource, idempotency_key: IdempotencyKey = None
+    request: Request[Any, Any, Any], data: JSONBody[NewSource], idempotency_key: IdempotencyKey = None
 ) -> SourceReading:
     site = site_of(request)
     now = site.now()
@@ -129,7 +144,10 @@ async def create_source(
 
 @patch("/api/v1/sources/{source_id:str}", tags=["sources"], summary="Change, pause or archive a source")
 async def change_source(
-    request: Request[Any, Any, Any], source_id: str, data: SourceChange, idempotency_key: IdempotencyKey = None
+    request: Request[Any, Any, Any],
+    source_id: FromPath[str],
+    data: JSONBody[SourceChange],
+    idempotency_key: IdempotencyKey = None,
 ) -> SourceReading:
     site = site_of(request)
     view, now = site.view(), site.now()
