@@ -1,0 +1,195 @@
+"""A real site for tests: a real SQLite store in a folder, a fleet of real values, a clock that is turned.
+
+``Home`` takes facts as the hub does, without its log: it learns them and judges anew. The one rule: nothing here
+answers for the pages; it only holds what they ask for.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import httpx
+
+from lastgood.auth.passwords import hash_password
+from lastgood.auth.secrets import mint_token
+from lastgood.config.settings import ServerSettings, Settings
+from lastgood.errors import Refused
+from lastgood.fleet import judge
+from lastgood.fleet.fleet import Fleet
+from lastgood.hub.socket import Socket
+from lastgood.ids import ulid
+from lastgood.model.fact import Fact
+from lastgood.service.checkpoint import Checkpoint
+from lastgood.service.ingest import Ingest
+from lastgood.store import accounts
+from lastgood.store.accounts import Session, SignInLink, User
+from lastgood.store.database import Database, open_database
+from lastgood.store.log import Append, Mark
+from lastgood.store.telling import Told
+from lastgood.web.access import SignInLimits
+from lastgood.web.app import create_app
+from lastgood.web.session import SESSION_FOR, link_digest, session_digest
+from lastgood.web.site import Actor, Site
+from lastgood.wire.frames import Progress
+from tests.builders import NOW, an_id
+
+PASSWORD = "a long enough password"
+TOKEN = "lg_local_for-tests"
+ORIGIN = "http://hub.test"
+
+
+class Home:
+    """What the composition root is to the web, made of a fleet, a database and a clock."""
+
+    def __init__(self, database: Database, fleet: Fleet | None = None, server: ServerSettings | None = None) -> None:
+        self.database = database
+        self.fleet = fleet or Fleet()
+        self.fleet.judging.evaluated_at = self.fleet.judging.evaluated_at or NOW
+        self.moment = NOW
+        self.progress: dict[str, Progress] = {}
+        self.asked: list[tuple[str, ...]] = []
+        self.refusal: str | None = None
+        self.sockets: list[Socket] = []
+        self.limits = SignInLimits()
+        self._numbers = itertools.count(1)
+        self.serve: Callable[[Socket], Awaitable[None]] = self._echo
+        self.ingest = Ingest(
+            database, self.fleet, Checkpoint(database, self.fleet), lambda _changes, _at: self.judge()
+        )
+        self.site = Site(
+            now=lambda: self.moment,
+            view=lambda: self.fleet.view(),
+            take=self.take,
+            read=database.read,
+            write=database.write,
+            run_now=self._run_now,
+            cancel=self._cancel,
+            look_now=self._look_now,
+            progress=lambda: self.progress,
+            serve_agent=lambda socket: self.serve(socket),
+            find_token=lambda token: Actor(name="script") if token == TOKEN else None,
+            settings=Settings(server=server or ServerSettings()),
+            secret_key=b"k" * 32,
+            hub_fingerprint="SHA256:abc",
+        )
+
+    def turn(self, **length: float) -> datetime:
+        self.moment += timedelta(**length)
+        return self.moment
+
+    async def take(self, facts: Sequence[Fact], request_id: str) -> None:
+        await self.ingest.take(Append(tuple(facts), Mark(f"request:{request_id}", 1)))
+
+    def judge(self) -> None:
+        """Tell the states of this moment anew."""
+        judging = self.fleet.judging
+        judging.evaluated_at = self.moment
+        for source in self.fleet.sources.values():
+            judging.states[source.id] = judge.source_state(self.fleet, source, self.moment)[0]
+
+    async def keep(self, facts: Iterable[Fact], log: str = "") -> None:
+        """History rows alone, as if the facts had been taken long ago."""
+        told = Told()
+        for number, fact in enumerate(facts):
+            told.add(number + 1000, fact, log)
+        await self.database.write(told.save)
+
+    async def link(self, user_name: str | None = None, **life: float) -> str:
+        token = mint_token("link").reveal()
+        link = SignInLink(
+            digest=link_digest(self.site.secret_key, token),
+            purpose="welcome",
+            user_name=user_name,
+            expires_at=self.moment + timedelta(**(life or {"hours": 1})),
+        )
+        await self.database.write(lambda rows: accounts.add_link(rows, link))
+        return token
+
+    def client(self, base_url: str = ORIGIN, **options: object) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(create_app(self.site, limits=self.limits), client=("192.0.2.7", 5000))
+        return httpx.AsyncClient(transport=transport, base_url=base_url, **options)  # type: ignore[arg-type]
+
+    async def signed_in(self, name: str = "ann") -> httpx.AsyncClient:
+        """A browser with a session of a user whose password is ``PASSWORD``."""
+        secret = f"session {next(self._numbers)}"
+        user = User(id=an_id(name), name=name, role="admin", created_at=NOW, password_hash=password_hash())
+        session = Session(
+            digest=session_digest(self.site, secret),
+            user_id=user.id,
+            created_at=self.moment,
+            seen_at=self.moment,
+            expires_at=self.moment + SESSION_FOR,
+            address="192.0.2.7",
+            agent="tests",
+        )
+        await self.database.write(lambda rows: accounts.add_user(rows, user))
+        await self.database.write(lambda rows: accounts.add_session(rows, session))
+        return self.client(cookies={"lastgood": secret})
+
+    def program(self) -> httpx.AsyncClient:
+        return self.client(headers={"Authorization": f"Bearer {TOKEN}"})
+
+    async def _run_now(self, source_id: str, by: str) -> str:
+        return self._ask("run", source_id, by) or ulid(self.moment)
+
+    async def _cancel(self, run_id: str, by: str) -> None:
+        self._ask("cancel", run_id, by)
+
+    async def _look_now(self, repository_id: str) -> None:
+        self._ask("look", repository_id)
+
+    def _ask(self, *wish: str) -> None:
+        if self.refusal is not None:
+            raise Refused(self.refusal)
+        self.asked.append(wish)
+
+    async def _echo(self, socket: Socket) -> None:
+        self.sockets.append(socket)
+        while True:
+            said = await socket.receive()
+            await socket.send(said if isinstance(said, bytes) else said.encode())
+
+
+@cache
+def password_hash() -> str:
+    """Made once: each takes as long as an attacker would need."""
+    return hash_password(PASSWORD)
+
+
+@asynccontextmanager
+async def at_home(folder: Path, fleet: Fleet | None = None, server: ServerSettings | None = None):
+    database = open_database(folder)
+    try:
+        home = Home(database, fleet, server)
+        await home.ingest.start()
+        yield home
+        await home.ingest.stop()
+    finally:
+        await database.close()
+
+
+def form_token(body: str) -> str:
+    """The token that a page's forms carry."""
+    return body.split('name="csrf" value="', 1)[1].split('"', 1)[0]
+
+
+async def welcome(
+    client: httpx.AsyncClient, token: str, name: str = "ann", password: str = PASSWORD
+) -> httpx.Response:
+    page = await client.get(f"/welcome/{token}")
+    assert page.status_code == 200, page.text
+    said = {"csrf": form_token(page.text), "name": name, "password": password, "again": password}
+    return await client.post(f"/welcome/{token}", data=said)
+
+
+async def sign_in(
+    client: httpx.AsyncClient, name: str = "ann", password: str = PASSWORD, **more: str
+) -> httpx.Response:
+    page = await client.get("/sign-in")
+    said = {"csrf": form_token(page.text), "name": name, "password": password, **more}
+    return await client.post("/sign-in", data=said)
