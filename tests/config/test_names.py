@@ -20,7 +20,6 @@ SAMPLES = {
     "retention.runs_days": (" 7 ", "7"),
     "log.level": ("warning", "warning"),
     "log.format": ("json", "json"),
-    "database.url": ("postgresql://u:p@h/n", "********"),
 }
 
 

@@ -157,11 +157,6 @@ def test_half_of_tls_is_refused(key):
     assert "TLS needs both" in refusal({f"LASTGOOD_SERVER__TLS_{key.upper()}": "/p"})
 
 
-def test_an_unknown_database_is_refused_without_telling_the_address():
-    sentence = refusal({"LASTGOOD_DATABASE__URL": "mysql://u:swordfish@h/n"})
-    assert "database.url" in sentence and "swordfish" not in sentence
-
-
 @pytest.mark.parametrize(
     ("environ", "url", "secure"),
     [
@@ -183,5 +178,4 @@ def test_the_outside_address_and_the_cookies_follow_from_the_settings(environ, u
 
 def test_files_are_kept_in_the_data_folder_unless_told_otherwise():
     settings = loaded({"RM_DATA_DIR": "/d"}).settings
-    assert (str(settings.server.key_path), str(settings.sqlite_path)) == ("/d/secret.key", "/d/lastgood.db")
     assert str(loaded({"RM_SECRET_KEY_FILE": "/k"}).settings.server.key_path) == "/k"

@@ -14,7 +14,6 @@ from lastgood.errors import ConfigError
 
 # A header carries visible ASCII unchanged through every client and proxy; anything else may arrive altered.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_DATABASES = ("postgresql:", "postgresql+psycopg:", "postgres:", "sqlite:")
 
 
 def refuse_contradictions(settings: Settings, origins: Mapping[str, str]) -> None:
@@ -33,12 +32,6 @@ def refuse_contradictions(settings: Settings, origins: Mapping[str, str]) -> Non
     if (server.tls_cert is None) != (server.tls_key is None):
         present, absent = ("tls_cert", "tls_key") if server.tls_key is None else ("tls_key", "tls_cert")
         raise ConfigError(f"server.{present} is set without server.{absent}; TLS needs both.")
-    url = settings.database.url
-    if url is not None and not url.reveal().startswith(_DATABASES):
-        raise ConfigError(
-            f"database.url ({origins['database.url']}) begins with no database that lastgood knows; "
-            "write postgresql://user:password@host/name, or leave it out for SQLite."
-        )
 
 
 def warn(settings: Settings, origins: Mapping[str, str]) -> list[str]:

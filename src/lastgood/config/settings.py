@@ -88,19 +88,6 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
         return self.public_url.scheme == "https" if self.cookie_secure is None else self.cookie_secure
 
 
-class DatabaseSettings(Struct, frozen=True, kw_only=True):
-    """Where facts and history are kept."""
-
-    url: Annotated[
-        Secret | None,
-        Meta(
-            description="PostgreSQL address, `postgresql://user:password@host/name`; secret as a whole, "
-            "since it holds a password.",
-            extra={"unset": "SQLite, `lastgood.db` in `server.data_dir`"},
-        ),
-    ] = None
-
-
 class MetricsSettings(Struct, frozen=True, kw_only=True):
     """Who may read `/metrics`, and how outcomes are counted there."""
 
@@ -168,13 +155,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Everything that can be set; hosts, sources and schedules live in the database instead."""
 
     server: ServerSettings = ServerSettings()
-    database: DatabaseSettings = DatabaseSettings()
     metrics: MetricsSettings = MetricsSettings()
     judge: JudgeSettings = JudgeSettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
-
-    @property
-    def sqlite_path(self) -> Path:
-        """The database file that serves while ``database.url`` is unset."""
-        return self.server.data_dir / "lastgood.db"
