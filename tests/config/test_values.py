@@ -177,5 +177,5 @@ def test_the_outside_address_and_the_cookies_follow_from_the_settings(environ, u
 
 
 def test_files_are_kept_in_the_data_folder_unless_told_otherwise():
-    settings = loaded({"RM_DATA_DIR": "/d"}).settings
+    assert str(loaded({"RM_DATA_DIR": "/d"}).settings.server.key_path) == "/d/secret.key"
     assert str(loaded({"RM_SECRET_KEY_FILE": "/k"}).settings.server.key_path) == "/k"

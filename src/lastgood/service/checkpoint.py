@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import Connection
 
 from lastgood.errors import ConfigError, StoreError
-from lastgood.fleet.expect import LedgerRow
+from lastgood.fleet.ledger import LedgerRow
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import Changes, learn
 from lastgood.model.fact import Fact

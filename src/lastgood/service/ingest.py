@@ -117,7 +117,11 @@ class Ingest:
         """Take no more, finish what was begun. Raises what broke ingest, if anything did."""
         self._stopping = True
         self._waiting.set()
-        await asyncio.gather(*self._tasks)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for task in self._tasks:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
 
     def _refuse_if_stopped(self) -> None:
         if self._stopping or not self._tasks:

@@ -7,8 +7,9 @@ only then anybody who asks or tells; and backwards at the end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -32,6 +33,7 @@ from lastgood.service.checkpoint import Checkpoint, restore
 from lastgood.service.commands import Commands
 from lastgood.service.identity import hub_keys
 from lastgood.service.ingest import Ingest
+from lastgood.service.orphans import orphans
 from lastgood.service.upkeep import Upkeep
 from lastgood.service.watch import Watch
 from lastgood.store import log, records
@@ -74,7 +76,7 @@ class Service:
         self.ready = False
         self._view: FleetView | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._sending: set[asyncio.Task[bool]] = set()
+        self._sending: set[asyncio.Task[object]] = set()
         self._assigned: dict[str, str] = {}
         self._ends: dict[str, asyncio.Future[None]] = {}
         self._arrivals: dict[str, asyncio.Future[None]] = {}
@@ -194,9 +196,7 @@ class Service:
         self.watch.changed(changes)
         for host_id in changes.orders:
             if host_id in self.roster and self._assigned.get(host_id) != assignment(self.fleet, host_id).version:
-                task = asyncio.create_task(self.roster.assign(host_id, self._assignment(host_id)), name="assign")
-                self._sending.add(task)
-                task.add_done_callback(self._sending.discard)
+                self._begin(self.roster.assign(host_id, self._assignment(host_id)))
         for run_id in changes.runs & self._ends.keys():
             if run_id not in self.fleet.running:
                 self._ends.pop(run_id).set_result(None)
@@ -205,6 +205,23 @@ class Service:
         self.watch.presence_changed(host_id)
         if host_id in self._arrivals and self.fleet.presence_of(host_id).connected:
             self._arrivals.pop(host_id).set_result(None)
+        connection = self.roster.connection(host_id)
+        if connection is not None and self.fleet.presence_of(host_id).is_observing:
+            lost = orphans(self.fleet, host_id, connection.hello, self.clock())
+            if lost:
+                self._begin(self._take_lost(host_id, lost))
+
+    async def _take_lost(self, host_id: str, lost: Sequence[Fact]) -> None:
+        try:
+            await self.take(lost)
+        except StoreError as error:
+            _log.error("lost runs could not be written; they are found again", host=host_id, error=str(error))
+
+    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
+        """Work that nobody waits for; ended with the hub."""
+        task = asyncio.create_task(work)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     # --- who waits --------------------------------------------------------------------------------------------
 
