@@ -1,7 +1,7 @@
 """Runs that nobody runs any more: the hub holds them as under way, their agent is back and knows nothing of them.
 
 An agent reports its own lost runs from its spool; this is for the agent whose disk was lost with them. Pure. The one
-rule: judged only once everything the agent had to say is committed, or a finish still under way would be contradicted.
+rule: judged only once all that the agent had to say is committed, or a finish still under way would be contradicted.
 """
 
 from __future__ import annotations
