@@ -1,8 +1,9 @@
 """A hub's heart that is told a stream of runs and says on its standard output what it has acknowledged.
 
-Run by ``test_kill.py`` as a process of its own, to be killed: ``python teller.py FOLDER``. It goes on where the
-database's marks stand, as an agent's spool would, resends one report already acknowledged, saves checkpoints all the
-time, and writes ``ready N`` (runs counted by the histograms at the start) and then a line ``ack N`` per report.
+Run by ``test_kill.py``: ``python -m tests.flow.teller FOLDER``. For each line on its standard input it forks a life,
+to be killed, so that fifty lives import the program once. A life goes on where the database's marks stand, as an
+agent's spool would, resends the last report committed, and saves checkpoints all the time. It says ``ready N`` (runs
+counted by the histograms at its start), then ``ack N`` for each report; its parent says ``pid N`` and ``died SIGNAL``.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ async def save_all_the_time(checkpoint: Checkpoint) -> None:
         await asyncio.sleep(0.02)
 
 
-async def main(folder: Path) -> None:
+async def live(folder: Path) -> None:
     database = open_database(folder)
     fleet, checkpoint = await restore(database)
     say(f"ready {sum(map(sum, fleet.durations.buckets.values()))}")
@@ -84,5 +85,15 @@ async def main(folder: Path) -> None:
                 task.result()
 
 
+def main(folder: Path) -> None:
+    for _ in sys.stdin:
+        pid = os.fork()
+        if not pid:
+            asyncio.run(live(folder))
+        say(f"pid {pid}")
+        _, status = os.waitpid(pid, 0)
+        say(f"died {os.WTERMSIG(status)}")
+
+
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    main(Path(sys.argv[1]))

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from lastgood.fleet.expect import LedgerRow
+from lastgood.fleet.ledger import LedgerRow
 from lastgood.model.fact import AlertOpened, AlertResolved, HostRemoved, RunFinished, RunStarted
 from lastgood.model.job import Outcome, Run
 from lastgood.model.source import Moment

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, select, update
 
@@ -153,6 +153,16 @@ async def test_a_start_told_late_does_not_reopen_its_run(database: Database) -> 
     assert await database.read(partial(history.find_run, run_id="r")) == (run, "")
 
 
+async def test_the_first_end_of_a_run_stays_when_a_second_goes_to_quarantine(database: Database) -> None:
+    first, second = a_run(id="r"), a_run(id="r", reason="told again from a lost spool")
+    await append(database, Append((RunFinished(**_AT, run=first),), log="first"))
+    [again] = await append(database, Append((RunFinished(**_AT, run=second),), log="second"))
+    assert isinstance(again, Committed)
+    cases = [Quarantined(seq, told, "told before") for seq, told in again.facts]
+    await database.write(partial(log.save_quarantine, cases=cases))
+    assert await database.read(partial(history.find_run, run_id="r")) == (first, "first")
+
+
 @pytest.mark.parametrize("together", [True, False])
 async def test_no_host_rewrites_the_run_of_another(database: Database, together: bool) -> None:
     mine = a_run(a_source(), id="r")
@@ -167,6 +177,7 @@ async def test_no_host_rewrites_the_run_of_another(database: Database, together:
 
 
 @given(st.lists(any_fact(), min_size=1, max_size=5))
+@settings(max_examples=50, deadline=None)
 def test_whatever_is_told_comes_back_from_the_log(facts: list[Fact]) -> None:
     engine = create_engine("sqlite://")
     with engine.begin() as connection:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Select, Table, and_, bindparam, delete, or_, select
 from sqlalchemy.sql.expression import ColumnElement
 
-from lastgood.fleet.expect import LedgerRow
+from lastgood.fleet.ledger import LedgerRow
 from lastgood.model.alert import Severity
 from lastgood.model.job import Outcome, Run, RunStart
 from lastgood.model.source import Moment

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, delete, func, select
 from lastgood.model.fact import FACTS, VERSION, Fact
 from lastgood.store.codec import decoder, encode
 from lastgood.store.records import get_meta
-from lastgood.store.schema import fact_log, in_some, marks, quarantine, upsert
+from lastgood.store.schema import fact_log, in_some, marks, quarantine, storable, upsert
 from lastgood.store.telling import Told, forget
 
 FOLDED_UPTO = "folded_upto"
@@ -175,7 +175,7 @@ def count_quarantined(connection: Connection) -> int:
 def _set_aside(connection: Connection, facts: Sequence[Fact], reason: str) -> None:
     """Keep facts that cannot even be logged, as text for a person to look at."""
     for number, fact in enumerate(facts, _last_quarantined(connection) + 1):
-        text = repr(fact).encode("utf-8", "replace").decode()
+        text = storable(repr(fact))
         row = {"id": number, "seq": None, "at": fact.at, "kind": type(fact).__name__, "body": text, "reason": reason}
         connection.execute(quarantine.insert(), row)
 
@@ -189,7 +189,7 @@ def _quarantine_row(connection: Connection, case: Quarantined) -> dict[str, Any]
 
 def _row(seq: int, fact: Fact, body: str) -> dict[str, Any]:
     kind = type(fact).__name__
-    origin = fact.origin
+    origin = storable(fact.origin)
     return {"seq": seq, "at": fact.at, "kind": kind, "version": VERSION, "origin": origin, "body": body}
 
 

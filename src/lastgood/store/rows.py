@@ -40,7 +40,7 @@ from lastgood.model.source import Evidence, Source
 from lastgood.store.codec import decoder, encode
 from lastgood.store.log import FOLDED_UPTO
 from lastgood.store.records import get_meta, set_meta
-from lastgood.store.schema import state_rows, upsert
+from lastgood.store.schema import state_rows, storable, upsert
 
 VERSION = 1
 Key = tuple[str, str]
@@ -112,7 +112,8 @@ def encode_rows(values: Mapping[Key, Any]) -> tuple[list[dict[str, Any]], list[K
     """(rows to keep, rows to remove); pure, for any thread."""
     keep: list[dict[str, Any]] = []
     gone: list[Key] = []
-    for (kind, row_id), value in values.items():
+    for (kind, its_id), value in values.items():
+        row_id = storable(its_id)
         if value is None:
             gone.append((kind, row_id))
             continue

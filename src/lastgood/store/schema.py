@@ -211,6 +211,11 @@ secrets = Table(
 )
 
 
+def storable(text: str) -> str:
+    """Text as a column can hold it: lone surrogates become question marks. Bodies keep every letter."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def in_some(values: Sequence[str], most: int = 500) -> Iterator[Sequence[str]]:
     """The values in parts, none longer than a statement should have parameters."""
     return (values[start : start + most] for start in range(0, len(values), most))

@@ -1,7 +1,7 @@
 """Facts -> history rows: what a run or an alert leaves behind when it is told.
 
 ``store/log.py`` saves these rows in the transaction that keeps the facts, and takes them back when a fact could not
-be learned. The one rule: a run's row belongs to the host that first spoke of the run; nobody else changes it.
+be learned. The one rule: a run's row belongs to the host that first spoke of the run, and its first end stays.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, and_, delete, select, update
 
 from lastgood.model.fact import AlertOpened, AlertResolved, Fact, HostRemoved, RunFinished, RunStarted
 from lastgood.model.job import Outcome, Run, RunStart
 from lastgood.store.codec import encode
-from lastgood.store.schema import alerts, in_some, insert, run_logs, runs, upsert
+from lastgood.store.schema import alerts, in_some, insert, run_logs, runs, storable, upsert
 
 
 class Told:
@@ -23,7 +23,7 @@ class Told:
     def __init__(self) -> None:
         self._started: list[dict[str, Any]] = []
         self._finished: list[dict[str, Any]] = []
-        self._logs: dict[tuple[str, str], str] = {}
+        self._logs: dict[tuple[str, int], str] = {}
         self._opened: list[dict[str, Any]] = []
         self._ended: list[AlertResolved | HostRemoved] = []
 
@@ -32,7 +32,7 @@ class Told:
         if isinstance(fact, RunFinished):
             self._finished.append(_run_row(seq, fact.run, fact.run.outcome, fact.run.ended_at))
             if log:
-                self._logs[_text(fact.run.id), _text(fact.run.host_id)] = _text(log)
+                self._logs[storable(fact.run.id), seq] = storable(log)
         elif isinstance(fact, RunStarted):
             self._started.append(_run_row(seq, fact.run, None, None))
         elif isinstance(fact, AlertOpened):
@@ -41,16 +41,16 @@ class Told:
             self._ended.append(fact)
 
     def save(self, connection: Connection) -> None:
-        """Write it all. A run is only ever changed by the host that began it."""
+        """Write it all. A run is ended once, by the host that began it."""
         if self._started:
             connection.execute(insert(connection, runs).on_conflict_do_nothing(), self._started)
         if self._finished:
             statement = insert(connection, runs)
             new = statement.excluded
             changed = {c.name: new[c.name] for c in runs.columns if c.name not in {"id", "host_id"}}
-            same_host = runs.c.host_id == new.host_id
+            its_end = and_(runs.c.host_id == new.host_id, runs.c.ended_at.is_(None))
             connection.execute(
-                statement.on_conflict_do_update(index_elements=["id"], set_=changed, where=same_host), self._finished
+                statement.on_conflict_do_update(index_elements=["id"], set_=changed, where=its_end), self._finished
             )
         self._save_logs(connection)
         if self._opened:
@@ -59,32 +59,30 @@ class Told:
             _end_alerts(connection, fact)
 
     def _save_logs(self, connection: Connection) -> None:
-        """Keep what the tools wrote, each only if its host is the one whose run it is."""
-        owners: dict[str, str] = {}
+        """Keep what the tools wrote, each only if the row of its run is the one that was told with it."""
+        kept: set[tuple[str, int]] = set()
         for some in in_some([run_id for run_id, _ in self._logs]):
-            query = select(runs.c.id, runs.c.host_id).where(runs.c.id.in_(some))
-            owners.update((run_id, host_id) for run_id, host_id in connection.execute(query))
+            query = select(runs.c.id, runs.c.seq).where(runs.c.id.in_(some))
+            kept.update((run_id, seq) for run_id, seq in connection.execute(query))
         upsert(
-            connection,
-            run_logs,
-            [{"run_id": i, "log": log} for (i, host_id), log in self._logs.items() if owners[i] == host_id],
+            connection, run_logs, [{"run_id": key[0], "log": log} for key, log in self._logs.items() if key in kept]
         )
 
 
 def forget(connection: Connection, seq: int, fact: Fact) -> None:
     """Take back the rows of a fact that was logged and then could not be learned."""
     if isinstance(fact, RunStarted | RunFinished):
-        connection.execute(delete(runs).where(runs.c.id == _text(fact.run.id), runs.c.seq == seq))
+        connection.execute(delete(runs).where(runs.c.id == storable(fact.run.id), runs.c.seq == seq))
     elif isinstance(fact, AlertOpened):
-        connection.execute(delete(alerts).where(alerts.c.id == _text(fact.alert.id), alerts.c.seq == seq))
+        connection.execute(delete(alerts).where(alerts.c.id == storable(fact.alert.id), alerts.c.seq == seq))
 
 
 def _run_row(seq: int, run: Run | RunStart, outcome: Outcome | None, ended_at: datetime | None) -> dict[str, Any]:
     return {
-        "id": _text(run.id),
+        "id": storable(run.id),
         "seq": seq,
         "source_id": _maybe(run.source_id),
-        "host_id": _text(run.host_id),
+        "host_id": storable(run.host_id),
         "repository_id": _maybe(run.repository_id),
         "kind": str(run.kind),
         "status": "running" if outcome is None else str(outcome.status),
@@ -98,13 +96,13 @@ def _run_row(seq: int, run: Run | RunStart, outcome: Outcome | None, ended_at: d
 def _alert_row(seq: int, fact: AlertOpened) -> dict[str, Any]:
     alert = fact.alert
     return {
-        "id": _text(alert.id),
+        "id": storable(alert.id),
         "seq": seq,
-        "rule": _text(alert.key.rule),
-        "entity_kind": _text(alert.key.entity_kind),
-        "entity_id": _text(alert.key.entity_id),
+        "rule": storable(alert.key.rule),
+        "entity_kind": storable(alert.key.entity_kind),
+        "entity_id": storable(alert.key.entity_id),
         "severity": str(alert.severity),
-        "message": _text(alert.message),
+        "message": storable(alert.message),
         "host_id": _maybe(alert.host_id),
         "opened_at": alert.opened_at,
         "resolved_at": None,
@@ -115,17 +113,12 @@ def _alert_row(seq: int, fact: AlertOpened) -> dict[str, Any]:
 def _end_alerts(connection: Connection, fact: AlertResolved | HostRemoved) -> None:
     """Resolve one alert, or all of a host that is gone, and with it its sources."""
     if isinstance(fact, AlertResolved):
-        which, reason = alerts.c.id == _text(fact.alert_id), fact.reason
+        which, reason = alerts.c.id == storable(fact.alert_id), fact.reason
     else:
-        which, reason = alerts.c.host_id == _text(fact.host_id), "the host was removed"
+        which, reason = alerts.c.host_id == storable(fact.host_id), "the host was removed"
     query = update(alerts).where(which, alerts.c.resolved_at.is_(None))
-    connection.execute(query.values(resolved_at=fact.at, reason=_text(reason)))
-
-
-def _text(text: str) -> str:
-    """Text as a column can hold it: lone surrogates become question marks, whole values stand in ``body``."""
-    return text.encode("utf-8", "replace").decode()
+    connection.execute(query.values(resolved_at=fact.at, reason=storable(reason)))
 
 
 def _maybe(text: str | None) -> str | None:
-    return None if text is None else _text(text)
+    return None if text is None else storable(text)
