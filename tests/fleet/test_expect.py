@@ -104,6 +104,31 @@ def test_a_run_out_pause_that_is_taken_away_later_blames_nothing_of_it() -> None
     assert scene.judged(day(4, 16)) == (State.GOOD, day(5, 2))
 
 
+def test_a_run_of_the_schedule_for_the_very_moment_that_was_owed_settles_it() -> None:
+    scene = Scene()
+    scene.observe()
+    scene.on_schedule(day(2, 2))
+    scene.change(day(3, 3), schedule=Schedule(cron="0 22 * * *"))
+    scene.run(day(3, 4), started_at=day(3, 2), due_at=day(3, 2))
+    assert scene.judged(day(3, 5)) == (State.GOOD, day(3, 22))
+
+
+def test_a_new_name_is_no_new_schedule_whatever_moment_comes_with_it() -> None:
+    scene = _missed()
+    scene.change(day(3, 9), name="etc", revised_at=day(3, 9))
+    scene.run(day(2, 20), told_at=day(3, 10))
+    assert scene.state(day(3, 12)) is State.MISSED
+
+
+def test_a_target_counts_from_the_end_of_a_pause_not_from_when_it_was_tidied_away() -> None:
+    scene = Scene(schedule=None, target=timedelta(hours=26))
+    scene.observe()
+    scene.run(day(2))
+    scene.change(day(2, 12), paused_until=day(4), paused_by="alice")
+    scene.change(day(4, 12), paused_until=None, paused_by=None)
+    assert scene.judged(day(4, 12)) == (State.GOOD, day(5, 2))
+
+
 def test_a_target_begins_anew_after_a_pause() -> None:
     scene = Scene(schedule=None, target=timedelta(hours=26))
     scene.observe()

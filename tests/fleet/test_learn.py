@@ -350,6 +350,23 @@ def test_host_names_are_unique_without_regard_to_case_and_free_again_after_a_ren
     assert scene.fleet.host_ids_by_name == {"www": scene.host.id, "db-2": other.id}
 
 
+def test_a_host_with_another_name_touches_its_sources_which_tell_it() -> None:
+    scene = Scene()
+    changes = scene.tell(fact.HostRenamed(at=MADE, origin="test", host_id=scene.host.id, name="www"))
+    assert changes.sources == {scene.source_id}
+    changes = scene.tell(fact.HostEnrolled(at=MADE, origin="test", host=replace(scene.host, name="web-2")))
+    assert changes.sources == {scene.source_id}
+
+
+def test_of_two_runs_that_ended_at_one_instant_the_one_told_later_is_the_newest() -> None:
+    scene = Scene()
+    for number, outcome in enumerate((Outcome.FAILED, Outcome.SUCCESS, Outcome.FAILED, Outcome.SUCCESS)):
+        run = a_run(scene.source, day(2), outcome, id=f"run-{number}")
+        scene.tell(fact.RunFinished(at=day(2), origin="test", run=run))
+        assert scene.evidence.last_attempt == run
+    assert scene.evidence.last_full == run
+
+
 def test_an_alert_is_open_once_and_only_its_own_resolve_closes_it() -> None:
     scene = Scene()
     alert = an_alert(source=scene.source)

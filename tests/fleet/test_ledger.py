@@ -105,6 +105,20 @@ def test_a_moment_thought_not_good_is_corrected_and_a_good_one_stays() -> None:
     assert ledger.counts() == (1, 1)
 
 
+def test_a_moment_is_paid_once() -> None:
+    ledger = Ledger()
+    ledger.on_schedule(day(2, 2))
+    ledger.run(day(2, 4))
+    assert ledger.evidence.paid == (day(2, 2),)
+
+
+def test_an_unchanged_run_that_is_told_late_rests_on_no_snapshot_made_after_it() -> None:
+    ledger = Ledger()
+    ledger.on_schedule(day(3, 2))
+    ledger.on_schedule(day(2, 2), Outcome.UNCHANGED, told_at=day(3, 3))
+    assert ledger.evidence.paid == (day(3, 2),)
+
+
 def test_an_accepted_partial_run_pays_its_moment() -> None:
     ledger = Ledger(accept_partial=True)
     ledger.on_schedule(day(2, 2), Outcome.PARTIAL)

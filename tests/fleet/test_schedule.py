@@ -148,3 +148,11 @@ def test_a_run_is_believed_to_stand_for_a_moment_no_further_ahead_than_the_grace
     due_at = datetime(2026, 3, 2, 2, tzinfo=UTC)
     run = a_run(source, due_at - early, due_at=due_at)
     assert claimed(source, run) == (due_at if is_believed else None)
+
+
+def test_however_long_the_grace_nobody_is_believed_further_ahead_than_six_hours() -> None:
+    source = a_source(schedule=Schedule(cron="0 2 * * *"), grace=timedelta(days=10))
+    due_at = datetime(2026, 3, 2, 2, tzinfo=UTC)
+    assert claimed(source, a_run(source, due_at - timedelta(hours=6), due_at=due_at)) == due_at
+    assert claimed(source, a_run(source, due_at - timedelta(hours=7), due_at=due_at)) is None
+    assert claimed(source, a_run(source, due_at, due_at=datetime(9999, 12, 31, tzinfo=UTC))) is None

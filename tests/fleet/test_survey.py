@@ -258,6 +258,14 @@ def test_a_snapshot_whose_run_was_not_told_yet_is_neither_good_nor_missed() -> N
     assert scene.judged(day(3, 10)) == (State.GOOD, day(4, 2))
 
 
+def test_a_snapshot_from_the_future_is_no_run_that_we_have_not_heard_of() -> None:
+    scene = _backed_up(1)
+    scene.fall_silent(day(2, 12))
+    ahead = SnapshotPoint(id="f" * 64, started_at=day(28), ended_at=None)
+    scene.survey(day(3, 9), scene.series(ahead, scene.point(FIRST)))
+    assert scene.state(day(3, 9)) is State.MISSED
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_survey_of_a_repository_without_sources_counts_its_snapshots(count: int) -> None:
     scene = _backed_up(1)

@@ -89,7 +89,7 @@ def settle(source: Source, evidence: Evidence, at: datetime) -> tuple[Evidence, 
         is_over = evidence.ledger_deadline_at <= at
         if not is_over and (source.schedule is None or next_after(source.schedule, evidence.ledger_at) > at):
             break
-        evidence, row = close(source, evidence, looked=is_over and _has_looked(evidence))
+        evidence, row = close(source, evidence, looked=_has_looked(evidence))
         rows.append(row)
     return evidence, rows
 

@@ -95,7 +95,7 @@ def _is_gone(held: Run, points: Sequence[SnapshotPoint], series: Sequence[Snapsh
 def _is_more_than_told(evidence: Evidence, points: Sequence[SnapshotPoint], told: SnapshotsListed) -> bool:
     """Whether there is a snapshot younger than all we were told: its run was not heard of yet, so we cannot say."""
     attempt = evidence.last_attempt
-    known = [run.snapshot_id for run in (attempt, evidence.last_full, evidence.last_partial) if run is not None]
+    known = [run.snapshot_id for run in (attempt, evidence.last_full) if run is not None]
     for point in points:
         if point.started_at > told.listed_at:
             continue  # a clock that was wrong
@@ -112,10 +112,10 @@ def _fallback(
     """The newest older snapshot that is there, as a good run.
 
     Not one that we know to lack files; and none that is younger than the one that is gone, for had it been good, we
-    would have held it. What lies in the future tells nothing of its age.
+    would have held it.
     """
     for point in points:
-        if point.started_at > told.listed_at or point.started_at >= gone.started_at:
+        if point.started_at >= gone.started_at:
             continue
         if any(_same(point.id, poor_id) for poor_id in evidence.poor_snapshots):
             continue
