@@ -23,7 +23,7 @@ def states(page: str) -> list[State]:
 
 async def test_the_first_page_says_the_verdict_and_lists_the_worst_first(home: Home) -> None:
     page = (await (await home.signed_in()).get("/")).text
-    assert "<h1>5 of 10 sources need attention: 1 failed, 1 never backed up" in page
+    assert "<h1>5 of 10 sources need attention: 1 failed, 1 never backed up" in page.replace("\u00a0", " ")
     shown = states(page)
     assert shown == sorted(shown, key=WORST_FIRST.index)
     assert set(shown) == set(State) - {State.ARCHIVED}
@@ -64,7 +64,7 @@ async def test_alerts_hosts_that_are_away_and_what_could_not_be_seen_stand_besid
 async def test_a_good_fleet_has_nothing_beside_its_sources(home: Home) -> None:
     home.fleet = a_fleet(3)
     page = (await (await home.signed_in()).get("/")).text
-    assert "<h1>Everything you run has a good backup. The oldest is 10 hours old.</h1>" in page
+    assert "<h1>Everything you run has a good backup. The oldest is 10\u00a0hours old.</h1>" in page
     assert 'class="aside"' not in page
 
 

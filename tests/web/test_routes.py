@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from lastgood.model.job import Schedule
 from lastgood.web.app import HEADERS, create_app, create_pages
+from tests.web.server import serving
 from tests.web.site import ORIGIN, Home, form_token
 
 PUBLIC = {
@@ -209,9 +210,7 @@ async def test_what_breaks_inside_is_told_in_the_log_and_not_to_the_caller(home:
     with capture_logs() as logged:
         answer = await home.program().get("/api/v1/sources/" + source_id)
     assert answer.status_code == 500
-    assert [(line["event"], line["route"]) for line in logged] == [
-        ("request failed", "/api/v1/sources/{source_id}")
-    ]
+    assert [(line["event"], line["route"]) for line in logged] == [("request failed", "/api/v1/sources/{source_id}")]
     assert shape_of(answer) == {
         "code": "internal",
         "message": "Something broke inside lastgood; the log of the hub says what.",
@@ -253,3 +252,48 @@ async def test_a_mount_takes_its_path_and_all_below_past_the_sign_in(home: Home)
             assert (await client.get(path)).text == "up 1\n"
         assert (await client.get("/metricsx")).status_code == 404
     assert seen == ["/metrics", "/metrics/natrontech"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/runs/%ED%A0%80", 404),
+        ("/api/v1/runs/%ED%A0%80", 404),
+        ("/api/v1/runs?source_id=%FF%00", 200),
+        ("/api/v1/runs?cursor=1.%ED%A0%80", 200),
+        ("/api/v1/alerts?status=all&host_id=%ED%A0%80", 200),
+        ("/?q=%ED%A0%80%00&state=%FF&host=%ED%A0%80", 200),
+        ("/?next=%0d%0aSet-Cookie:a=b", 200),
+        ("/sources/a%2Fb", 404),
+        ("/static/..%2fapp.py", 404),
+        ("/static/%2e%2e/app.py", 404),
+        ("/welcome/%ED%A0%80", 404),
+        ("/runs?cursor=x", 422),
+        ("/%ff", 404),
+    ],
+)
+async def test_odd_addresses_get_an_ordinary_answer(home: Home, path: str, status: int) -> None:
+    cookie = (await home.signed_in()).cookies["lastgood"]
+    async with (
+        serving(create_app(home.site)) as address,
+        httpx.AsyncClient(base_url=f"http://{address}", cookies={"lastgood": cookie}) as client,
+    ):
+        assert (await client.get(path)).status_code == status
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"&name=%ED%A0%80&password=x",
+        b"&name=%00a&password=%ff",
+        b"&name=a&name=b&password=x&password=y",
+        b"&x=1" * 5000,
+    ],
+)
+async def test_odd_forms_are_wrong_and_break_nothing(home: Home, rest: bytes) -> None:
+    await home.signed_in()
+    client = home.client()
+    token = form_token((await client.get("/sign-in")).text)
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = await client.post("/sign-in", content=b"csrf=" + token.encode() + rest, headers=headers)
+    assert answer.status_code == 401

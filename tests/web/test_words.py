@@ -109,3 +109,7 @@ def test_the_unknown_is_a_dash() -> None:
 
 def test_no_lone_surrogate_is_left() -> None:
     assert words.printable("a\ud800b\udfff\U0001f600") == "a\ufffdb\ufffd\U0001f600"
+
+
+def test_a_number_stays_with_what_it_counts() -> None:
+    assert words.bound("2 of 7 sources need 1 look.") == "2\u00a0of 7\u00a0sources need 1\u00a0look."

@@ -121,6 +121,7 @@ ENVIRONMENT = jinja2.Environment(
 ENVIRONMENT.filters |= {
     "absolute": words.absolute,
     "ago": words.ago,
+    "bound": words.bound,
     "lasted": words.lasted,
     "moment": moment,
     "name": name,

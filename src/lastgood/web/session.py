@@ -82,7 +82,10 @@ async def check_form(request: Request[Any, Any, Any]) -> None:
     if request.method in SAFE_METHODS or (actor is not None and actor.session is None):
         return
     if not _same_origin(request):
-        raise AccessError("The request came from another site; open lastgood under its own address and try again.")
+        raise AccessError(
+            "The request came from another address than this hub's own; open lastgood there, or set "
+            "server.base_url to the address that people use."
+        )
     token = request.headers.get("x-csrf-token")
     if token is None and request.content_type[0] == "application/x-www-form-urlencoded":
         token = (await request.form()).get("csrf")
@@ -156,7 +159,11 @@ def is_secure(connection: Connection) -> bool:
     if external_scheme(_peer(connection), forwarded, server.trusted_proxies, own) == "https":
         return True
     base = server.base_url
-    return base is not None and base.scheme == "https" and urlsplit(base).netloc == connection.headers.get("host")
+    return (
+        base is not None
+        and base.scheme == "https"
+        and urlsplit(base).netloc == connection.headers.get("host", "").lower()
+    )
 
 
 def cookie_name(connection: Connection, name: str) -> str:
@@ -196,9 +203,9 @@ def _same_origin(connection: Connection) -> bool:
     if origin is None:
         return connection.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
     scheme = "https" if is_secure(connection) else "http"
-    own = {f"{scheme}://{connection.headers.get('host', '')}"}
+    own = {f"{scheme}://{connection.headers.get('host', '').lower()}"}
     base = site_of(connection).settings.server.base_url
-    return origin in (own if base is None else own | {str(base)})
+    return origin in (own if base is None else own | {str(base).lower()})
 
 
 # Form tokens

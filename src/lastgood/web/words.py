@@ -23,6 +23,8 @@ _WEEKDAYS |= {"6": "Saturday", "7": "Sunday"}
 _WEEKDAYS |= {name[:3].lower(): name for name in tuple(_WEEKDAYS.values())}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+_COUNTED = re.compile(r"(?<=[0-9]) ")
+
 STATE_MEANINGS = {
     State.FAILED: "the newest backup failed",
     State.NEVER: "no good backup so far, and it was due",
@@ -158,6 +160,11 @@ def _hourly(minute: str, cron: str) -> tuple[str, str]:
     if minute.startswith("*/"):
         return f"every {minute[2:]} min", ""
     return ("hourly", f" at :{int(minute):02}") if minute.isdigit() else (printable(cron), "")
+
+
+def bound(sentence: str) -> str:
+    """The sentence with each number kept on one line with what it counts."""
+    return _COUNTED.sub("\u00a0", sentence)
 
 
 def tail(path: str) -> str:

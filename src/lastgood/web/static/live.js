@@ -1,8 +1,9 @@
-// Brings the page up to date every 20 seconds while somebody looks and is not typing. Without scripts the page says the same.
+// Brings the page up to date every 20 seconds while somebody looks at it and has the keyboard nowhere in it.
+// Without scripts the page says the same and is loaded anew once a minute.
 "use strict";
 const every = 20000;
 async function renew() {
-  const busy = document.activeElement && document.activeElement.closest("main input, main button, details");
+  const busy = document.activeElement && document.activeElement !== document.body;
   if (document.hidden || busy || String(window.getSelection())) return;
   try {
     const answer = await fetch(location.href, { credentials: "same-origin", redirect: "error" });
