@@ -3,7 +3,7 @@
 Run by ``test_kill.py``: ``python -m tests.flow.teller FOLDER``. For each line on its standard input it forks a life,
 to be killed, so that fifty lives import the program once. A life goes on where the database's marks stand, as an
 agent's spool would, resends the last report committed, and saves checkpoints all the time. It says ``ready N`` (runs
-counted by the histograms at its start), then ``ack N`` for each report; its parent says ``pid N`` and ``died SIGNAL``.
+counted by the histograms at its start), then ``ack N`` for each report; its parent says ``pid N``, ``died SIGNAL``.
 """
 
 from __future__ import annotations

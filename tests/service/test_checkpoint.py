@@ -148,6 +148,25 @@ async def test_a_checkpoint_that_fails_is_made_good_by_the_next(tmp_path: Path) 
     await again.close()
 
 
+async def test_a_checkpoint_cut_off_in_the_middle_loses_nothing(tmp_path: Path) -> None:
+    hub = await Hub.open(tmp_path)
+    await hub.tell(*BEGINNING, HostRemoved(**_AT, host_id="nobody"))
+    for turns in range(6):  # in the middle of encoding, of waiting for the writer, of the commit
+        await hub.tell(RunFinished(**_AT, run=a_run(SOURCES[0], NOW.replace(minute=turns))))
+        saving = asyncio.create_task(hub.checkpoint.save())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        saving.cancel()
+        await asyncio.wait([saving])
+    await hub.checkpoint.save()
+    assert await count_logged(hub.database) == 0
+    assert await hub.database.read(log.count_quarantined) == 1
+    await hub.close()
+    again = await Hub.open(tmp_path)
+    assert knowledge(again.fleet) == knowledge(hub.fleet)
+    await again.close()
+
+
 async def test_a_fact_in_quarantine_is_met_again_after_a_crash_and_kept_once(tmp_path: Path) -> None:
     hub = await Hub.open(tmp_path)
     await hub.tell(HostRemoved(**_AT, host_id="nobody"), *BEGINNING)

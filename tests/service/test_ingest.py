@@ -164,6 +164,22 @@ async def test_a_fact_that_cannot_be_written_down_is_set_aside_and_acknowledged(
     assert heart.ingest.counts.quarantined == 1
 
 
+async def test_nobody_suffers_from_a_number_that_no_database_can_hold(heart: Heart) -> None:
+    await heart.tell(*BEGINNING)
+    tellings = [
+        heart.tell(finished(1), mark=Mark("a", 1, 0)),
+        heart.tell(finished(2), mark=Mark("b", 2**70)),
+        heart.tell(finished(3), mark=Mark("c", 1, 0)),
+    ]
+    outcomes = await asyncio.gather(*tellings, return_exceptions=True)
+    assert outcomes[0] is True
+    assert outcomes[2] is True
+    assert isinstance(outcomes[1], StoreError)
+    assert not outcomes[1].retry
+    kept = fold([*BEGINNING, finished(1), finished(3)])
+    assert knowledge(heart.fleet) == knowledge(kept)
+
+
 async def test_appends_told_together_are_answered_each(heart: Heart) -> None:
     first = Append(BEGINNING, Mark("request:1", 1))
     again = Append((HostEnrolled(**_AT, host=a_host("late")),), Mark("request:1", 1))

@@ -17,9 +17,9 @@ import structlog
 from sqlalchemy import Connection
 
 from lastgood.errors import ConfigError, StoreError
-from lastgood.fleet.ledger import LedgerRow
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import Changes, learn
+from lastgood.fleet.ledger import LedgerRow
 from lastgood.model.fact import Fact
 from lastgood.store import log
 from lastgood.store.database import GROUP_WEIGHT, Database
@@ -102,32 +102,39 @@ class Checkpoint:
                 await asyncio.sleep(EVERY_SECONDS)
 
     async def save(self) -> bool:
-        """Write what was noted; False if there was nothing. Raises StoreError, and then everything stays noted."""
+        """Write what was noted; False if there was nothing. Raises StoreError; whatever rises, all stays noted."""
         async with self._saving:
             if not self._noted.facts:
                 return False
             began = time.monotonic()
             noted, self._noted = self._noted, _Noted()
             upto = self.learned_upto
-            values = {**noted.rows, **totals_of(self._fleet)}
-            keep, gone = await asyncio.to_thread(encode_rows, values)
-
-            def write(connection: Connection) -> None:
-                log.save_quarantine(connection, noted.quarantined)
-                save_ledger(connection, noted.moments.values())
-                save_rows(connection, keep, gone, upto)
-                log.trim(connection, upto)
-
+            saved = False
             try:
-                await self._database.write(write, weight=GROUP_WEIGHT)
-            except StoreError:
-                self._noted = noted.before(self._noted)
-                self.failures += 1
-                raise
+                await self._write(noted, {**noted.rows, **totals_of(self._fleet)}, upto)
+                saved = True
+            finally:
+                if not saved:  # also when cancelled: writing it once more changes nothing, forgetting it would
+                    self._noted = noted.before(self._noted)
+                    self.failures += 1
             self.folded_upto = upto
             self.saves += 1
             self.save_seconds += time.monotonic() - began
             return True
+
+    async def _write(self, noted: _Noted, values: dict[Key, Any], upto: int) -> None:
+        try:
+            keep, gone = await asyncio.to_thread(encode_rows, values)
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"The fleet cannot be written ({error}); please report it.", retry=False) from error
+
+        def write(connection: Connection) -> None:
+            log.save_quarantine(connection, noted.quarantined)
+            save_ledger(connection, noted.moments.values())
+            save_rows(connection, keep, gone, upto)
+            log.trim(connection, upto)
+
+        await self._database.write(write, weight=GROUP_WEIGHT)
 
 
 async def restore(database: Database) -> tuple[Fleet, Checkpoint]:

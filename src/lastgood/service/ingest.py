@@ -17,7 +17,7 @@ from functools import partial
 
 import structlog
 
-from lastgood.errors import StoreError
+from lastgood.errors import LastgoodError, StoreError
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import Changes, learn
 from lastgood.model.fact import Fact, SnapshotsListed
@@ -200,6 +200,8 @@ class Ingest:
         facts = sum(taking.weight for taking in batch)
         _log.error("facts were not kept", facts=facts, error=str(error))
         self.counts.refused += facts
+        if not isinstance(error, LastgoodError):
+            error = StoreError(f"The database cannot hold this ({error}); it is not kept.", retry=False)
         for taking in batch:
             _fail(taking, error)
 

@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 def beside_the_hub(folder: Path, fn: Callable[[Connection], _T]) -> _T:
-    """What ``fn`` answered, committed. Raises ConfigError for a database that is missing or foreign, or StoreError."""
+    """What ``fn`` answered, committed. Raises ConfigError for a missing or foreign database, else StoreError."""
     path = folder / DATABASE_NAME
     revision = inspect(path)
     if revision is None:

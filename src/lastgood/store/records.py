@@ -16,7 +16,6 @@ from lastgood.store.schema import meta, presence, secrets, upsert
 Seen = tuple[datetime | None, datetime | None]
 """(seen_at, observed_at) of ``model.host.Presence``."""
 
-CREATED_BY = "created_by"
 ALIVE_AT = "alive_at"
 PUBLIC_URL = "public_url"
 """Where the hub was last reached, for commands beside it that print links."""
