@@ -128,9 +128,14 @@ async def test_the_button_asks_for_a_backup_and_comes_back_to_the_source(home: H
     source_id = next(source.id for source in home.fleet.sources.values() if source.name == "etc")
     page = (await client.get(f"/sources/{source_id}")).text
     answer = await client.post(f"/sources/{source_id}/run", data={"csrf": form_token(page)})
-    assert (answer.status_code, answer.headers["location"]) == (303, f"/sources/{source_id}?asked")
+    there = answer.headers["location"]
+    assert answer.status_code == 303
+    assert there.startswith(f"/sources/{source_id}?asked=")
     assert home.asked == [("run", source_id, "ann")]
-    assert "was asked to begin a backup" in (await client.get(answer.headers["location"])).text
+    assert "was asked to begin a backup" in (await client.get(there)).text
+    run = a_run(home.fleet.sources[source_id], NOW, id=there.rpartition("=")[2])
+    await home.keep([RunFinished(at=NOW, origin="agent:x", run=run)])
+    assert "was asked to begin a backup" not in (await client.get(there)).text
 
 
 async def test_the_button_is_off_while_the_agent_is_away(home: Home) -> None:

@@ -129,7 +129,6 @@ ENVIRONMENT.filters |= {
     "seconds": seconds,
     "size": words.size,
     "span": words.span,
-    "tail": words.tail,
     "timetable": words.timetable,
 }
 ENVIRONMENT.globals |= {

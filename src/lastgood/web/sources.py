@@ -18,7 +18,7 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, Quer
 
 from lastgood.errors import AccessError
 from lastgood.fleet.fleet import FleetView
-from lastgood.ids import ulid
+from lastgood.ids import is_ulid, ulid
 from lastgood.model.fact import SourceConfigured
 from lastgood.model.source import Source, State
 from lastgood.web import lists, past, reader
@@ -52,6 +52,7 @@ async def source_page(request: Request[Any, Any, Any], source_id: FromPath[str])
     source = known(view, source_id)
     moments = await past.moments(site, source.id, limit=MOMENTS)
     runs, _ = await past.runs(site, view, limit=RECENT_RUNS, source_id=source.id)
+    asked = request.query_params.get("asked", "")
     return page(
         request,
         "source.html",
@@ -62,7 +63,7 @@ async def source_page(request: Request[Any, Any, Any], source_id: FromPath[str])
             reader.alert_reading(view, alert) for alert in view.alerts.values() if alert.key.entity_id == source.id
         ],
         online=view.online.get(source.host_id),
-        asked="asked" in request.query_params,
+        waiting=is_ulid(asked) and asked not in view.running and all(run.id != asked for run in runs),
     )
 
 
@@ -71,8 +72,8 @@ async def run_source(request: Request[Any, Any, Any], source_id: FromPath[str]) 
     """The button; the page then shows the run as soon as the agent has begun it."""
     site = site_of(request)
     source = known(site.view(), source_id)
-    await site.run_now(source.id, request.user.name)
-    return redirect(f"/sources/{source.id}?asked")
+    run_id = await site.run_now(source.id, request.user.name)
+    return redirect(f"/sources/{source.id}?asked={run_id}")
 
 
 @get("/api/v1/sources", tags=["sources"], summary="All sources, oldest first")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from pathlib import PurePosixPath
 
 from lastgood.model.job import Schedule
 from lastgood.model.source import State
@@ -165,8 +164,3 @@ def _hourly(minute: str, cron: str) -> tuple[str, str]:
 def bound(sentence: str) -> str:
     """The sentence with each number kept on one line with what it counts."""
     return _COUNTED.sub("\u00a0", sentence)
-
-
-def tail(path: str) -> str:
-    """The last part of a path or URL, for narrow places."""
-    return PurePosixPath(path).name or path
