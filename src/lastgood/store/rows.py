@@ -63,13 +63,8 @@ _TELLING = frozenset(
 """Facts that tell about hosts, repositories and sources but never change those nouns themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A source's evidence; a run that is also the last attempt is kept once, as a flag."""
-
-    evidence: Evidence
-    full_is_attempt: bool = False
-    partial_is_attempt: bool = False
+_Held = tuple[Evidence, bool, bool]
+"""A source's evidence, and whether its last full and its last partial run is the last attempt, which is kept once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +171,16 @@ def _load_nouns(connection: Connection, fleet: Fleet) -> None:
 
 def _load_evidence(connection: Connection, fleet: Fleet) -> None:
     for source_id, held in _rows(connection, "evidence", _Held):
-        evidence = held.evidence
+        evidence, full_is_attempt, partial_is_attempt = held
         source = fleet.sources.get(source_id)
         if source is not None:
             source_id = source.id
             for run in (evidence.last_attempt, evidence.last_full, evidence.last_partial):
                 if run is not None:
                     _share(run, source)
-        if held.full_is_attempt:
+        if full_is_attempt:
             _set(evidence, "last_full", evidence.last_attempt)
-        if held.partial_is_attempt:
+        if partial_is_attempt:
             _set(evidence, "last_partial", evidence.last_attempt)
         fleet.evidence[source_id] = evidence
     for repository_id, of_repository in _rows(connection, "repository_evidence", RepositoryEvidence):
@@ -213,7 +208,7 @@ def _restore(into: Durations, durations: Sequence[_Duration]) -> None:
         into.sums[one.kind, one.status] = one.sum
 
 
-def _rows(connection: Connection, kind: str, value: type[Any]) -> Iterator[tuple[str, Any]]:
+def _rows(connection: Connection, kind: str, value: Any) -> Iterator[tuple[str, Any]]:
     """(id, value) of every row of a kind, in the order of ids, which for ULIDs is the order of their making."""
     read = decoder(value)
     query = select(state_rows.c.id, state_rows.c.version, state_rows.c.body)
@@ -236,13 +231,13 @@ def _durations(durations: Durations) -> Iterator[_Duration]:
 def _held(evidence: Evidence) -> _Held:
     attempt = evidence.last_attempt
     if attempt is None:
-        return _Held(evidence)
+        return evidence, False, False
     full, partial = evidence.last_full == attempt, evidence.last_partial == attempt
     if full:
         evidence = replace(evidence, last_full=None)
     if partial:
         evidence = replace(evidence, last_partial=None)
-    return _Held(evidence, full, partial)
+    return evidence, full, partial
 
 
 def _share(run: Run, source: Source) -> None:
