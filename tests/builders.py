@@ -179,8 +179,8 @@ def put_source(fleet: Fleet, source: Source, evidence: Evidence | None = None, s
     evidence = evidence or some_evidence()
     fleet.sources[source.id] = source
     fleet.evidence[source.id] = evidence
-    fleet.sources_of_host.setdefault(source.host_id, {})[source.id] = None
-    fleet.sources_of_repository.setdefault(source.repository_id, {})[source.id] = None
+    for index, key in ((fleet.sources_of_host, source.host_id), (fleet.sources_of_repository, source.repository_id)):
+        index[key] = (*(held for held in index.get(key, ()) if held != source.id), source.id)
     fleet.judging.states[source.id] = state
     attempt = evidence.last_attempt
     held = fleet.last_backups.get(source.host_id)

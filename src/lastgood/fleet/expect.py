@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lastgood.fleet.ledger import LedgerRow, open_after, settle
-from lastgood.fleet.schedule import answers_up_to, begun_at, grace_for, interval_from, next_after
+from lastgood.fleet.schedule import answers_up_to, begun_at, grace_for, next_after, window
 from lastgood.model.job import Run
 from lastgood.model.source import Evidence, Source, last_good
 
@@ -31,8 +31,7 @@ def expectation(source: Source, good: Run | None, resumed_at: datetime | None = 
     if source.schedule is not None:
         anchor = begun if good is None else max(begun, answers_up_to(source, good))
         due_at = next_after(source.schedule, anchor)
-        interval = interval_from(source.schedule, due_at)
-        answers.append((due_at, due_at + grace_for(source, interval), interval))
+        answers.append((due_at, *window(source.schedule, source.grace, due_at)))
     if source.target is not None:
         pauses = [moment for moment in (source.paused_until, resumed_at) if moment is not None]
         anchor = begun if good is None else max([good.ended_at, *pauses])

@@ -57,8 +57,8 @@ class Fleet:
         self.counters: Counter[str] = Counter()
         """Totals that survive a restart, by the names of ``fleet/learn.py``."""
 
-        self.sources_of_host: dict[str, dict[str, None]] = {}
-        self.sources_of_repository: dict[str, dict[str, None]] = {}
+        self.sources_of_host: dict[str, tuple[str, ...]] = {}
+        self.sources_of_repository: dict[str, tuple[str, ...]] = {}
         self.running_of_source: dict[str, str] = {}
         self.alerts_of_entity: dict[tuple[str, str], dict[AlertKey, None]] = {}
         self.open_alerts_of_host: Counter[str] = Counter()
@@ -69,12 +69,9 @@ class Fleet:
 
     def reindex(self) -> None:
         """Make every index anew from the values; after rows were loaded."""
-        self.sources_of_host = {}
-        self.sources_of_repository = {}
+        self.sources_of_host = _grouped((source.host_id, source.id) for source in self.sources.values())
+        self.sources_of_repository = _grouped((source.repository_id, source.id) for source in self.sources.values())
         self.alerts_of_entity = {}
-        for source in self.sources.values():
-            self.sources_of_host.setdefault(source.host_id, {})[source.id] = None
-            self.sources_of_repository.setdefault(source.repository_id, {})[source.id] = None
         for key in self.alerts:
             self.alerts_of_entity.setdefault((key.entity_kind, key.entity_id), {})[key] = None
         self.running_of_source = {
@@ -110,7 +107,7 @@ class Fleet:
         return self.judging.presence.get(host_id, ABSENT)
 
     def repositories_of_host(self, host_id: str) -> list[str]:
-        """The repositories into which this host's sources go, each once, in the order of their first source."""
+        """The repositories into which this host's sources go, each once, that of the oldest source first."""
         sources = self.sources
         return list(dict.fromkeys(sources[i].repository_id for i in self.sources_of_host.get(host_id, ())))
 
@@ -129,8 +126,8 @@ class Fleet:
             alerts=self.alerts.copy(),
             durations=self.durations.copy(),
             counters=self.counters.copy(),
-            sources_of_host=_frozen(self.sources_of_host),
-            sources_of_repository=_frozen(self.sources_of_repository),
+            sources_of_host=self.sources_of_host.copy(),
+            sources_of_repository=self.sources_of_repository.copy(),
             open_alerts_of_host=self.open_alerts_of_host.copy(),
             open_alerts=self.open_alerts.copy(),
             presence=judging.presence.copy(),
@@ -178,10 +175,13 @@ class FleetView:
         return self.presence.get(host_id, ABSENT)
 
     def repositories_of_host(self, host_id: str) -> list[str]:
-        """The repositories into which this host's sources go, each once, in the order of their first source."""
+        """The repositories into which this host's sources go, each once, that of the oldest source first."""
         sources = self.sources
         return list(dict.fromkeys(sources[i].repository_id for i in self.sources_of_host.get(host_id, ())))
 
 
-def _frozen(index: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    return {key: tuple(members) for key, members in index.items()}
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    groups: dict[str, list[str]] = {}
+    for key, member in pairs:
+        groups.setdefault(key, []).append(member)
+    return {key: tuple(sorted(members)) for key, members in groups.items()}

@@ -27,7 +27,6 @@ SURVEY_INTERVAL = timedelta(minutes=15)
 
 STALE_AFTER_INTERVALS = 3
 
-_BROKEN = frozenset({Outcome.FAILED, Outcome.LOST})
 _ANSWERED_NO = frozenset({Probe.MISSING, Probe.WRONG_PASSWORD, Probe.REFUSED, Probe.UNREACHABLE})
 
 
@@ -79,41 +78,42 @@ def source_state(known: Known, source: Source, now: datetime) -> tuple[State, da
         return State.PAUSED, source.paused_until
     evidence = known.evidence_of(source.id)
     attempt = evidence.last_attempt
-    if evidence.finding == DAMAGED or (attempt is not None and attempt.outcome in _BROKEN):
+    if evidence.finding == DAMAGED or (attempt is not None and _is_broken(attempt)):
         return State.FAILED, None
     deadline_at = evidence.deadline_at
-    good = last_good(source, evidence)
-    if good is None and deadline_at is not None and now < deadline_at:
-        return State.NEW, deadline_at
-    observing = known.presence_of(source.host_id).is_observing
-    looked_at = observed_at(known, source, now)
     if deadline_at is None:
         return State.UNKNOWN, None
+    has_good = last_good(source, evidence) is not None
     if now >= deadline_at:
+        looked_at = observed_at(known, source, now)
         if looked_at is None or looked_at < deadline_at:
             return State.UNKNOWN, None
-        return (State.NEVER if good is None else State.MISSED), None
-    stale_at = None
-    if not observing and evidence.interval is not None and looked_at is not None:
-        stale_at = looked_at + STALE_AFTER_INTERVALS * evidence.interval
+        return (State.MISSED if has_good else State.NEVER), None
+    if not has_good:
+        return State.NEW, deadline_at
+    stale_at = _stale_at(known, source, evidence, now)
+    if stale_at is not None:
         if now >= stale_at:
             return State.UNKNOWN, None
-    return _before_deadline(source, evidence, now, stale_at)
-
-
-def _before_deadline(
-    source: Source, evidence: Evidence, now: datetime, stale_at: datetime | None
-) -> tuple[State, datetime | None]:
-    attempt, due_at, deadline_at = evidence.last_attempt, evidence.due_at, evidence.deadline_at
+        deadline_at = min(deadline_at, stale_at)
     if attempt is not None and attempt.outcome is Outcome.PARTIAL and not is_accepted(source, attempt):
-        return State.PARTIAL, _first(deadline_at, stale_at)
-    if due_at is not None and now >= due_at:
-        return State.LATE, _first(deadline_at, stale_at)
-    return State.GOOD, _first(due_at, deadline_at, stale_at)
+        return State.PARTIAL, deadline_at
+    due_at = evidence.due_at
+    if due_at is None or now >= due_at:
+        return State.LATE, deadline_at
+    return State.GOOD, min(due_at, deadline_at)
 
 
-def _first(*moments: datetime | None) -> datetime | None:
-    return min((moment for moment in moments if moment is not None), default=None)
+def _is_broken(attempt: Run) -> bool:
+    return attempt.outcome is Outcome.FAILED or attempt.outcome is Outcome.LOST
+
+
+def _stale_at(known: Known, source: Source, evidence: Evidence, now: datetime) -> datetime | None:
+    """When what we know becomes too old to speak; never while its agent is connected and in step."""
+    if evidence.interval is None or known.presence_of(source.host_id).is_observing:
+        return None
+    looked_at = observed_at(known, source, now)
+    return None if looked_at is None else looked_at + STALE_AFTER_INTERVALS * evidence.interval
 
 
 def host_online(known: Known, host_id: str, now: datetime) -> tuple[bool, datetime | None]:

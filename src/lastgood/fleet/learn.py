@@ -18,6 +18,7 @@ from lastgood.fleet.expect import revise, revised
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.ledger import close
 from lastgood.fleet.schedule import check
+from lastgood.fleet.share import shared_info, shared_run, shared_source
 from lastgood.fleet.weigh import weigh
 from lastgood.model import fact
 from lastgood.model.job import Outcome, Run, RunKind, RunStart
@@ -60,12 +61,12 @@ def _host_renamed(fleet: Fleet, told: fact.HostRenamed, changes: Changes) -> Non
 
 def _host_removed(fleet: Fleet, told: fact.HostRemoved, changes: Changes) -> None:
     host = known(fleet.hosts, told.host_id, "host")
-    gone = fleet.sources_of_host.pop(host.id, {})
+    gone = fleet.sources_of_host.pop(host.id, ())
     for source_id in gone:
         source = fleet.sources.pop(source_id)
         fleet.evidence.pop(source_id, None)
         fleet.running_of_source.pop(source_id, None)
-        _leave_repository(fleet, source)
+        _leave(fleet.sources_of_repository, source.repository_id, source.id)
         changes.repositories.add(source.repository_id)
         alarms.drop(fleet, "source", source_id, changes)
     for run_id in [run.id for run in fleet.running.values() if run.host_id == host.id]:
@@ -81,7 +82,7 @@ def _host_removed(fleet: Fleet, told: fact.HostRemoved, changes: Changes) -> Non
 
 def _agent_reported(fleet: Fleet, told: fact.AgentReported, changes: Changes) -> None:
     host = known(fleet.hosts, told.host_id, "host")
-    fleet.hosts[host.id] = replace(host, info=told.info)
+    fleet.hosts[host.id] = replace(host, info=shared_info(told.info))
     changes.hosts.add(host.id)
 
 
@@ -96,16 +97,19 @@ def _source_configured(fleet: Fleet, told: fact.SourceConfigured, changes: Chang
             check(told.source.schedule)
         except ConfigError as error:
             raise Unlearnable(str(error)) from error
-    source = revised(before, told.source, told.at)
+    host_id, repository_id = fleet.hosts[told.source.host_id].id, fleet.repositories[told.source.repository_id].id
+    source = shared_source(revised(before, told.source, told.at), host_id, repository_id)
     evidence, moments = revise(before, source, fleet.evidence.get(source.id, NO_EVIDENCE), told.at)
 
     if before is not None and before.repository_id != source.repository_id:
-        _leave_repository(fleet, before)
+        _leave(fleet.sources_of_repository, before.repository_id, before.id)
         changes.repositories.add(before.repository_id)
     fleet.sources[source.id] = source
     fleet.evidence[source.id] = evidence
-    fleet.sources_of_host.setdefault(source.host_id, {})[source.id] = None
-    fleet.sources_of_repository.setdefault(source.repository_id, {})[source.id] = None
+    if before is None:
+        _join(fleet.sources_of_host, source.host_id, source.id)
+    if before is None or before.repository_id != source.repository_id:
+        _join(fleet.sources_of_repository, source.repository_id, source.id)
     changes.moments.extend(moments)
     changes.sources.add(source.id)
     changes.hosts.add(source.host_id)
@@ -150,6 +154,7 @@ def _run_finished(fleet: Fleet, told: fact.RunFinished, changes: Changes) -> Non
         before = fleet.evidence.get(source.id, NO_EVIDENCE)
         if any(held is not None and held.id == run.id for held in (before.last_attempt, before.last_full)):
             raise Unlearnable(f"The end of run {run.id} was told before.")
+        run = shared_run(run, source)
         evidence, moments = weigh(source, before, run)
         changes.moments.extend(moments)
     start = fleet.running.get(run.id)
@@ -220,11 +225,16 @@ def _source_of(fleet: Fleet, run: Run | RunStart) -> Source | None:
     return source
 
 
-def _leave_repository(fleet: Fleet, source: Source) -> None:
-    members = fleet.sources_of_repository[source.repository_id]
-    del members[source.id]
-    if not members:
-        del fleet.sources_of_repository[source.repository_id]
+def _join(index: dict[str, tuple[str, ...]], key: str, member: str) -> None:
+    """Keep each group in the order of ids, which is that of their making and the same after a restart."""
+    index[key] = tuple(sorted((*index.get(key, ()), member)))
+
+
+def _leave(index: dict[str, tuple[str, ...]], key: str, member: str) -> None:
+    """Leave the index as a reindex would make it: without empty groups."""
+    index[key] = tuple(other for other in index[key] if other != member)
+    if not index[key]:
+        del index[key]
 
 
 def _name_is_free(fleet: Fleet, name: str, host_id: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from lastgood.fleet.schedule import begun_at, claimed, grace_for, interval_from, latest_until, next_after
+from lastgood.fleet.schedule import begun_at, claimed, latest_until, next_after, window
 from lastgood.model.job import Run
 from lastgood.model.source import Evidence, Moment, Source
 
@@ -134,7 +134,7 @@ def _is_asked_for(source: Source, evidence: Evidence, due_at: datetime) -> bool:
 def _deadline(source: Source, due_at: datetime) -> datetime:
     if source.schedule is None:
         raise ValueError("without a schedule no moment has a deadline")
-    return due_at + grace_for(source, interval_from(source.schedule, due_at))
+    return window(source.schedule, source.grace, due_at)[0]
 
 
 def _has_looked(evidence: Evidence) -> bool:

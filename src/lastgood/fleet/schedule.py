@@ -20,6 +20,7 @@ LEAST_GRACE = timedelta(minutes=15)
 MOST_GRACE = timedelta(hours=6)
 
 
+@lru_cache(maxsize=1024)
 def check(schedule: Schedule) -> None:
     """Raise ConfigError with the mend if the schedule cannot be followed."""
     if len(schedule.cron.split()) != 5:
@@ -66,11 +67,20 @@ def interval_from(schedule: Schedule, due_at: datetime) -> timedelta:
     return next_after(schedule, due_at) - due_at
 
 
+@lru_cache(maxsize=8192)  # sources of one schedule share these very objects
+def window(schedule: Schedule, grace: timedelta | None, due_at: datetime) -> tuple[datetime, timedelta]:
+    """(deadline, interval) of a due moment; ``grace`` is the source's own, if it has one."""
+    interval = interval_from(schedule, due_at)
+    return due_at + _grace(grace, interval), interval
+
+
 def grace_for(source: Source, interval: timedelta) -> timedelta:
     """The source's own grace, else a quarter of the interval, at least 15 minutes and at most 6 hours."""
-    if source.grace is not None:
-        return source.grace
-    return min(max(interval / 4, LEAST_GRACE), MOST_GRACE)
+    return _grace(source.grace, interval)
+
+
+def _grace(own: timedelta | None, interval: timedelta) -> timedelta:
+    return own if own is not None else min(max(interval / 4, LEAST_GRACE), MOST_GRACE)
 
 
 def begun_at(source: Source, resumed_at: datetime | None) -> datetime:
