@@ -27,13 +27,14 @@ from lastgood.ids import ulid
 from lastgood.logs import configure
 from lastgood.model.job import Outcome, Run, Schedule
 from lastgood.model.source import last_good
-from lastgood.service.folder import Folder, make_sample, prepare
+from lastgood.service.folder import Folder, make_sample, password_for, prepare
 from lastgood.service.local import LocalPlan, Wish, plan
 from lastgood.service.service import Service
 from lastgood.store.accounts import list_users
 from lastgood.store.history import find_run
 from lastgood.tools.restic.command import Place
 from lastgood.tools.restic.driver import Restic
+from lastgood.tools.restic.redact import address_passwords
 from lastgood.web.server import HubServer, listen_on
 
 CONNECT_SECONDS = 20.0
@@ -47,6 +48,8 @@ class Request:
 
     source: Path | None
     every: str | None
+    repository: str | None
+    password_file: Path | None
     data_dir: Path
     listen: str | None
     once: bool
@@ -61,6 +64,7 @@ def start(request: Request) -> int:
         schedule.check(asked)
     if request.source is not None and not request.source.exists():
         raise ConfigError(f"There is nothing at {request.source.absolute()}; name a folder or file with --source.")
+    _check_repository(request)
     settings = _settings(request)
     configure("debug" if request.debug else "warning", settings.log.format)
     bound = listen_on(settings.server.listen)
@@ -72,6 +76,18 @@ def start(request: Request) -> int:
         return running.run(_Quickstart(request, settings, folder, source, asked).main(bound))
     finally:
         bound.close()
+
+
+def _check_repository(request: Request) -> None:
+    if request.password_file is not None and request.repository is None:
+        raise ConfigError("A --password-file belongs to a --repository; name that as well.")
+    if request.password_file is not None and not request.password_file.is_file():
+        raise ConfigError(f"There is no file {request.password_file.absolute()}; mend --password-file.")
+    if request.repository is not None and address_passwords(request.repository):
+        raise ConfigError(
+            "The --repository address holds a password, which every process list would show; give it to the store's "
+            "own configuration, or choose an address without one."
+        )
 
 
 def _settings(request: Request, **more: object) -> Settings:
@@ -99,6 +115,7 @@ class _Quickstart:
         self._folder = folder
         self._source = source
         self._asked = asked
+        self._repository, self._password_file = _repository(request, folder)
         self._screen = upscreen.Screen()
 
     async def main(self, bound: socket.socket) -> int:
@@ -120,11 +137,12 @@ class _Quickstart:
         wish = Wish(
             host_name=socket.gethostname() or "localhost",
             agent_key=to_text(key.public_key),
-            repository=self._folder.repository,
-            password_file=self._folder.password_file,
+            repository=self._repository,
+            password_file=self._password_file,
             source=self._source,
             schedule=self._asked,
             zone=upscreen.local_zone(),
+            own=self._request.repository is None,
         )
         made = plan(service.fleet, wish, now(), lambda: ulid(now()))
         if made.facts:
@@ -133,12 +151,12 @@ class _Quickstart:
 
     async def _look(self, restic: Restic, service: Service, made: LocalPlan) -> None:
         """Open the repository before anything is built on it; one that was there and is gone is never made anew."""
-        place = Place(url=str(self._folder.repository), password_file=self._folder.password_file)
+        place = Place(url=self._repository, password_file=self._password_file)
         found = await restic.probe(place)
         known = service.fleet.repository_evidence_of(made.repository_id).identity is not None
         if found.status == "missing" and known:
             raise ConfigError(
-                f"The repository {self._folder.repository} held backups and is gone; put it back, or start with a "
+                f"The repository {self._repository} held backups and is gone; put it back, or start with a "
                 "new --data-dir."
             )
         if found.status not in ("ready", "missing"):
@@ -236,10 +254,23 @@ class _Quickstart:
             link=link,
             user_name=users[0].name if users else None,
             folder=self._folder,
+            repository=self._repository if self._request.repository is not None else None,
+            password_file=self._password_file,
             own_token=own_token,
             plan=made,
             started_with_sample=made.source.paths[0] == str(self._folder.sample),
         )
+
+
+def _repository(request: Request, folder: Folder) -> tuple[str, Path]:
+    """The repository's address and the file of its password."""
+    if request.repository is None:
+        return str(folder.repository), folder.password_file
+    # A path without a scheme is a folder; the agent works elsewhere, so it must be absolute.
+    url = request.repository if ":" in request.repository else str(Path(request.repository).absolute())
+    if request.password_file is not None:
+        return url, request.password_file.absolute()
+    return url, password_for(folder, url)
 
 
 @dataclass(slots=True)

@@ -21,6 +21,18 @@ def up(
         str | None,
         typer.Option("--every", metavar="CRON", help='When to back it up, in local time; default: "0 2 * * *".'),
     ] = None,
+    repository: Annotated[
+        str | None,
+        typer.Option(
+            "--repository", metavar="ADDRESS", help="A restic repository elsewhere; default: one in the data folder."
+        ),
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--password-file", metavar="FILE", help="The password of --repository; default: a generated one."
+        ),
+    ] = None,
     data_dir: Annotated[Path, typer.Option("--data-dir", metavar="DIR", help="Where everything is kept.")] = Path(
         "lastgood-data"
     ),
@@ -42,11 +54,21 @@ def up(
 
       lastgood up --source /srv/photos --every "0 2 * * *"
 
+      lastgood up --repository /mnt/other-disk/restic
+
       lastgood up --once
     """
     from lastgood.cli.quickstart import Request, start
 
     request = Request(
-        source=source, every=every, data_dir=data_dir, listen=listen, once=once, config=config, debug=debug
+        source=source,
+        every=every,
+        repository=repository,
+        password_file=password_file,
+        data_dir=data_dir,
+        listen=listen,
+        once=once,
+        config=config,
+        debug=debug,
     )
     raise typer.Exit(start(request))

@@ -78,6 +78,8 @@ class Screen:
         link: str | None,
         user_name: str | None,
         folder: Folder,
+        repository: str | None,
+        password_file: Path,
         own_token: bool,
         plan: LocalPlan,
         started_with_sample: bool,
@@ -115,10 +117,12 @@ class Screen:
             self.say('    Protect a folder of your own:   lastgood up --source /path/to/it --every "0 2 * * *"')
         else:
             self.say("    Protect another folder as well: lastgood up --source /path/to/it")
-        self.say(f"    The repository lies on the same disk as what it protects: {folder.repository}")
-        self.say("    A disk that dies takes both. Add one elsewhere: POST /api/v1/repositories, see the page /docs,")
-        self.say("    and keep a copy of its password; here it is in")
-        self.say(f"    {folder.password_file}")
+        if repository is None:
+            self.say(f"    The repository lies on the same disk as what it protects: {folder.repository}")
+            self.say("    A disk that dies takes both. Back up to another one as well:")
+            self.say("                                    lastgood up --repository /mnt/other-disk/restic")
+        self.say("    Without its password a repository is lost, so keep a copy of it elsewhere:")
+        self.say(f"                                    {password_file}")
         self.say("    Ctrl-C ends hub and agent; the same command goes on where they were.")
         self.say()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from lastgood.auth.secrets import mint_token
 from lastgood.config.private import write_once
 from lastgood.errors import ConfigError
+from lastgood.ids import stable_key
 
 _SAMPLE = {
     "read me.txt": (
@@ -73,6 +74,16 @@ def prepare(root: Path) -> Folder:
     return folder
 
 
+def password_for(folder: Folder, repository: str) -> Path:
+    """The password file of another repository, made if it is absent. Raises ConfigError."""
+    path = folder.root / f"repository-{stable_key(repository)[:8].lower()}.password"
+    try:
+        _keep(path, _new_password())
+    except OSError as error:
+        raise ConfigError(f"The password file {path} cannot be made ({error.strerror}).") from error
+    return path
+
+
 def make_sample(folder: Folder) -> Path:
     """The small sample folder, made if it is absent. Raises ConfigError."""
     try:
@@ -92,7 +103,11 @@ def _keep_password(folder: Folder) -> None:
             f"The repository {folder.repository} is there but its password file {folder.password_file} is gone; put "
             "the file back, or move the repository away to begin a new one."
         )
-    _keep(folder.password_file, base64.urlsafe_b64encode(os.urandom(24)).decode() + "\n")
+    _keep(folder.password_file, _new_password())
+
+
+def _new_password() -> str:
+    return base64.urlsafe_b64encode(os.urandom(24)).decode() + "\n"
 
 
 def _keep(path: Path, text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from lastgood.errors import ConfigError
@@ -20,20 +21,26 @@ from lastgood.model.repository import Repository
 from lastgood.model.source import Source
 
 ORIGIN = "person:lastgood up"
-REPOSITORY_NAME = "local"
+LOCAL = "local"
+"""The name of the repository in the data folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What the person at the terminal asked for. ``schedule`` None keeps what is there, else every night at two."""
+    """What the person at the terminal asked for.
+
+    ``repository`` is an address of restic's; ``own`` says that it is the one in the data folder. ``schedule`` None
+    keeps what is there, else every night at two.
+    """
 
     host_name: str
     agent_key: str
-    repository: Path
+    repository: str
     password_file: Path
     source: Path
     schedule: Schedule | None
     zone: str
+    own: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,23 +77,30 @@ def _host(fleet: Fleet, wish: Wish, now: datetime, mint: Callable[[], str], fact
 
 
 def _repository(fleet: Fleet, wish: Wish, now: datetime, mint: Callable[[], str], facts: list[Fact]) -> Repository:
+    password_file = str(wish.password_file)
     for repository in fleet.repositories.values():
-        if repository.url == str(wish.repository):
-            return repository
-        if repository.name == REPOSITORY_NAME:
+        if repository.url == wish.repository:
+            if repository.password_file == password_file:
+                return repository
+            moved = replace(repository, password_file=password_file)
+            facts.append(RepositoryConfigured(at=now, origin=ORIGIN, repository=moved))
+            return moved
+        if wish.own and repository.name == LOCAL:
             raise ConfigError(
                 f"This data folder knows its repository at {repository.url}, not at {wish.repository}; "
                 "was the folder moved? Move it back, or start with a new --data-dir."
             )
-    made = Repository(
-        id=mint(),
-        name=REPOSITORY_NAME,
-        url=str(wish.repository),
-        added_at=now,
-        password_file=str(wish.password_file),
-    )
+    name = LOCAL if wish.own else _free_name(fleet, wish.repository)
+    made = Repository(id=mint(), name=name, url=wish.repository, added_at=now, password_file=password_file)
     facts.append(RepositoryConfigured(at=now, origin=ORIGIN, repository=made))
     return made
+
+
+def _free_name(fleet: Fleet, url: str) -> str:
+    """A name that tells the address: its last part, with a number if another has it."""
+    taken = {repository.name.casefold() for repository in fleet.repositories.values()} | {LOCAL}
+    base = url.rstrip("/").replace(":", "/").rpartition("/")[2] or "repository"
+    return next(name for n in count(1) if (name := base if n == 1 else f"{base} {n}").casefold() not in taken)
 
 
 def _source(
