@@ -87,8 +87,8 @@ def _agent_reported(fleet: Fleet, told: fact.AgentReported, changes: Changes) ->
 
 
 def _source_configured(fleet: Fleet, told: fact.SourceConfigured, changes: Changes) -> None:
-    known(fleet.hosts, told.source.host_id, "host")
-    known(fleet.repositories, told.source.repository_id, "repository")
+    host = known(fleet.hosts, told.source.host_id, "host")
+    repository = known(fleet.repositories, told.source.repository_id, "repository")
     before = fleet.sources.get(told.source.id)
     if before is not None and before.host_id != told.source.host_id:
         raise Unlearnable(f"Source {before.id} belongs to another host and cannot move.")
@@ -97,8 +97,7 @@ def _source_configured(fleet: Fleet, told: fact.SourceConfigured, changes: Chang
             check(told.source.schedule)
         except ConfigError as error:
             raise Unlearnable(str(error)) from error
-    host_id, repository_id = fleet.hosts[told.source.host_id].id, fleet.repositories[told.source.repository_id].id
-    source = shared_source(revised(before, told.source, told.at), host_id, repository_id)
+    source = shared_source(revised(before, told.source, told.at), host, repository)
     evidence, moments = revise(before, source, fleet.evidence.get(source.id, NO_EVIDENCE), told.at)
 
     if before is not None and before.repository_id != source.repository_id:

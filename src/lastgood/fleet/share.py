@@ -10,8 +10,9 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
 
-from lastgood.model.host import AgentInfo
+from lastgood.model.host import AgentInfo, Host
 from lastgood.model.job import Run
+from lastgood.model.repository import Repository
 from lastgood.model.source import Source
 
 _T = TypeVar("_T")
@@ -23,12 +24,13 @@ def _first(value: _T) -> _T:
     return value
 
 
-def shared_source(source: Source, host_id: str, repository_id: str) -> Source:
-    """The source with what it has in common with others; the ids are its host's and its repository's own."""
+def shared_source(source: Source, host: Host, repository: Repository) -> Source:
+    """The source with what it has in common with its host, its repository, and other sources."""
     return replace(
         source,
-        host_id=host_id,
-        repository_id=repository_id,
+        host_id=host.id,
+        repository_id=repository.id,
+        restic_host=host.name if source.restic_host == host.name else source.restic_host,
         name=_first(source.name),
         paths=_first(source.paths),
         excludes=_first(source.excludes),
