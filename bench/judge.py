@@ -151,7 +151,7 @@ def build(hosts: int, sources: int) -> tuple[Fleet, float, int]:
     judging = fleet.judging
     for host_id in fleet.hosts:
         judging.presence[host_id] = Presence(connected=True, synced=True, seen_at=NOW, observed_at=NOW)
-        judging.online[host_id], _ = host_online(fleet, host_id, NOW)
+        judging.tell_online(host_id, host_online(fleet, host_id, NOW)[0])
     for source in fleet.sources.values():
         judging.states[source.id], _ = source_state(fleet, source, NOW)
     gc.collect()

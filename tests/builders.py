@@ -155,7 +155,7 @@ def an_alert(
 def put_host(fleet: Fleet, host: Host, *, online: bool = True) -> Host:
     fleet.hosts[host.id] = host
     fleet.host_ids_by_name[host.name.casefold()] = host.id
-    fleet.judging.online[host.id] = online
+    fleet.judging.tell_online(host.id, online)
     fleet.judging.presence[host.id] = Presence(
         connected=online, synced=online, seen_at=NOW, observed_at=NOW if online else NOW - timedelta(hours=2)
     )

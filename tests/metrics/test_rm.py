@@ -138,7 +138,9 @@ def test_repo_status_is_the_worst_word_of_a_hosts_repositories(
 
 def test_hosts_online_counts_the_hosts_that_have_rows() -> None:
     fleet = a_fleet(3)
-    fleet.judging.online["a host that was removed"] = True
+    gone = put_host(fleet, a_host("removed"))
+    del fleet.hosts[gone.id]
+    fleet.judging.forget_host(gone.id)
     put_host(fleet, a_host("asleep"), online=False)
     assert value(fleet, "rm_hosts_online", "") == 3
     assert value(fleet, "rm_hosts_total", "") == 4

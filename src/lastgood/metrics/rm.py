@@ -81,12 +81,6 @@ def _snapshots(view: FleetView, host_id: str) -> Value:
     return sum(known) if known else None
 
 
-def _hosts_online(view: FleetView, _id: str) -> Value:
-    """Of the hosts that have rows, at the moment that ``rm_host_agent_online`` speaks of."""
-    online = view.online
-    return sum(1 for host_id in view.hosts if online.get(host_id))
-
-
 def _duration(view: FleetView, ended: str) -> Value:
     run = RUNS[ended]
     return Histogram(view.durations.buckets[run], view.durations.sums[run])
@@ -112,7 +106,7 @@ def families(*, partial_is_success: bool = False) -> tuple[Family[FleetView], ..
             help="Number of hosts whose agent is online.",
             entity=HUB,
             reads=("host", "presence"),
-            value=_hosts_online,
+            value=lambda view, _id: view.hosts_online,
         ),
         Family(
             name="rm_active_alerts",

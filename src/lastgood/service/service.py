@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -71,11 +71,12 @@ class Service:
         self.lease: Lease = AlwaysHeld()
         self.roster = Roster()
         self.ingest = Ingest(database, fleet, checkpoint, self._changed)
-        self.watch = Watch(fleet, self.take, clock, held=lambda: self.lease.held("rules"), told=self._forget_view)
+        self.watch = Watch(fleet, self.take, clock, held=lambda: self.lease.held("rules"), told=self._tell)
         self.upkeep = Upkeep(database, fleet, settings.retention, clock, self.lease)
         self.commands = Commands(fleet, self.roster, lambda: ulid(clock()))
         self.ready = False
         self._view: FleetView | None = None
+        self._hearers: list[Callable[[Changes], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._sending: set[asyncio.Task[object]] = set()
         self._assigned: dict[str, str] = {}
@@ -149,8 +150,14 @@ class Service:
             self._view = self.fleet.view()
         return self._view
 
-    def _forget_view(self) -> None:
+    def hear(self, told: Callable[[Changes], None]) -> None:
+        """Have every change told, once it was judged: what facts touched, and whose answers the clock changed."""
+        self._hearers.append(told)
+
+    def _tell(self, changes: Changes) -> None:
         self._view = None
+        for told in self._hearers:
+            told(changes)
 
     # --- what is told -----------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ _log = structlog.get_logger("lastgood.watch")
 class Watch:
     """``take`` commits and learns facts; ``held`` says whether this process owns the rules and the ledger.
 
-    ``told`` is called whenever an answer may have changed, so that a view that was kept is made anew.
+    ``told`` is called with what facts touched and whose answers changed, so that what was kept of them is made anew.
     """
 
     def __init__(
@@ -47,13 +47,14 @@ class Watch:
         take: Callable[[list[Fact]], Awaitable[None]],
         clock: Clock,
         held: Callable[[], bool] = lambda: True,
-        told: Callable[[], None] = lambda: None,
+        told: Callable[[Changes], None] = lambda _changes: None,
     ) -> None:
         self._fleet = fleet
         self._take = take
         self._clock = clock
         self._held = held
         self._told = told
+        self._moved = Changes()
         self._agenda: Agenda[Entity] = Agenda()
         self._ledger: Agenda[str] = Agenda()
         self._unruled: dict[Entity, None] = {}
@@ -86,12 +87,19 @@ class Watch:
         next_at = self._agenda.next_at()
         if next_at is None or next_at > now.timestamp():
             self._fleet.judging.evaluated_at = now  # else the clock has moved others too; the round will tell
-        self._told()
+        self._told(changes)
         self._wake.set()
 
     def presence_changed(self, host_id: str) -> None:
         """An agent came, fell silent, or is in step again: its sources may have been waiting for that."""
         self.changed(Changes(hosts={host_id}, sources=set(self._fleet.sources_of_host.get(host_id, ()))))
+
+    def _come_up(self, entity: Entity, now: datetime) -> None:
+        """Judge what no fact has touched; it is told at the end of the round."""
+        self._judge(entity, now)
+        kind, entity_id = entity
+        moved = self._moved
+        (moved.sources if kind == "source" else moved.hosts if kind == "host" else moved.repositories).add(entity_id)
 
     def _judge(self, entity: Entity, now: datetime) -> None:
         kind, entity_id = entity
@@ -107,10 +115,10 @@ class Watch:
                 self._ledger.put(entity_id, fleet.evidence_of(entity_id).ledger_deadline_at)
         elif kind == "host":
             if entity_id not in fleet.hosts:
-                judging.online.pop(entity_id, None)
-                judging.presence.pop(entity_id, None)
+                judging.forget_host(entity_id)
             else:
-                judging.online[entity_id], holds_until = host_online(fleet, entity_id, now)
+                online, holds_until = host_online(fleet, entity_id, now)
+                judging.tell_online(entity_id, online)
                 holds_until = holds_until or self._awaited_until(entity_id, now)
         elif entity_id not in fleet.repositories:
             judging.repository_states.pop(entity_id, None)
@@ -156,9 +164,10 @@ class Watch:
         """One round; a test with a turned clock calls it alone."""
         self._wake.clear()
         now = self._clock()
-        await self._in_slices(self._agenda.due(now), self._judge)
+        await self._in_slices(self._agenda.due(now), self._come_up)
         self._fleet.judging.evaluated_at = now
-        self._told()
+        moved, self._moved = self._moved, Changes()
+        self._told(moved)
         if not self._held():
             return
         try:
@@ -254,4 +263,4 @@ class Watch:
             return
         self.audit_differences += 1
         _log.error("the audit found a state that was told wrong", source=entity[1], state=str(state))
-        self._judge(entity, now)
+        self._come_up(entity, now)
