@@ -75,7 +75,8 @@ def _when(state: State) -> Callable[[Told, str, datetime], str | None]:
             return None
         source = told.sources[source_id]
         host = told.hosts.get(source.host_id)
-        return f"{source.name} on {host.name if host else source.restic_host}: {verdict(told, source_id, now).reason}"
+        why = verdict(told, source_id, now, state).reason
+        return f"{source.name} on {host.name if host else source.restic_host}: {why}"
 
     return say
 

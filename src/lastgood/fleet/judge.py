@@ -139,10 +139,14 @@ def repository_state(known: Known, repository_id: str, now: datetime) -> tuple[R
     return RepositoryState.UP, stale_at
 
 
-def verdict(known: Known, source_id: str, now: datetime) -> Verdict:
-    """The full answer, for what is shown. Raises KeyError for a source that is not known."""
+def verdict(known: Known, source_id: str, now: datetime, told: State | None = None) -> Verdict:
+    """The full answer, for what is shown. Raises KeyError for a source that is not known.
+
+    ``told`` is the state that was told of it, perhaps a moment before or after ``now``: the words are of that one.
+    """
     source = known.sources[source_id]
     state, holds_until = source_state(known, source, now)
+    state = told or state
     evidence = known.evidence_of(source_id)
     looked_at = observed_at(known, source, now)
     host = known.hosts.get(source.host_id)

@@ -41,7 +41,7 @@ def state_of(view: FleetView, source_id: str) -> State:
 
 def source_reading(view: FleetView, source: Source, now: datetime, progress: Mapping[str, Progress]) -> SourceReading:
     run_id = view.running_of_source.get(source.id)
-    told = verdict(view, source.id, view.evaluated_at or now)
+    told = verdict(view, source.id, view.evaluated_at or now, state_of(view, source.id))
     evidence = view.evidence_of(source.id)
     attempt, good = evidence.last_attempt, told.last_good
     return SourceReading(
@@ -52,7 +52,7 @@ def source_reading(view: FleetView, source: Source, now: datetime, progress: Map
         repository_id=source.repository_id,
         repository=repository_name(view, source.repository_id),
         tool=source.tool,
-        state=state_of(view, source.id),
+        state=told.state,
         reason=told.reason,
         holds_until=told.holds_until,
         running=told.running,
