@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.text import Text
@@ -138,6 +137,8 @@ def scrape_config(target: str, token_file: Path | None) -> list[str]:
 
 async def scrape(target: str, token: Secret | None) -> str:
     """Our own metrics page, asked over the socket as Prometheus would."""
+    import httpx  # only ``--once`` asks
+
     headers = {} if token is None else {"Authorization": f"Bearer {token.reveal()}"}
     try:
         async with httpx.AsyncClient(timeout=SCRAPE_SECONDS, trust_env=False) as client:
