@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
+
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import learn
 from lastgood.model.fact import RunStarted
@@ -45,7 +47,7 @@ def a_running_fleet(*ago: timedelta) -> Fleet:
 
 def test_a_run_that_its_agent_no_longer_knows_is_lost() -> None:
     fleet = a_running_fleet(timedelta(hours=1))
-    lost = orphans(fleet, a_host().id, a_hello(), NOW)
+    lost = orphans(fleet, a_host().id, a_hello(), NOW, NOW)
     assert [fact.run.outcome for fact in lost] == [Outcome.LOST]
     for fact in lost:
         learn(fleet, fact)
@@ -56,14 +58,21 @@ def test_a_run_that_its_agent_no_longer_knows_is_lost() -> None:
 
 def test_a_run_that_its_agent_still_has_goes_on() -> None:
     fleet = a_running_fleet(timedelta(hours=1))
-    assert orphans(fleet, a_host().id, a_hello(*fleet.running), NOW) == []
+    assert orphans(fleet, a_host().id, a_hello(*fleet.running), NOW, NOW) == []
 
 
 def test_a_run_that_began_after_the_hello_goes_on() -> None:
     fleet = a_running_fleet(-timedelta(seconds=5))
-    assert orphans(fleet, a_host().id, a_hello(), NOW + timedelta(minutes=1)) == []
+    assert orphans(fleet, a_host().id, a_hello(), NOW, NOW + timedelta(minutes=1)) == []
 
 
 def test_another_hosts_runs_are_left_alone() -> None:
     fleet = a_running_fleet(timedelta(hours=1))
-    assert orphans(fleet, a_host("db-1").id, a_hello(), NOW) == []
+    assert orphans(fleet, a_host("db-1").id, a_hello(), NOW, NOW) == []
+
+
+def test_a_run_of_an_agent_whose_clock_is_ahead_was_called_lost_while_it_ran() -> None:
+    """The hub takes no start for later than it heard of it, so a hello from "the future" came after every start."""
+    fleet = a_running_fleet(-timedelta(seconds=5))
+    ahead = msgspec.structs.replace(a_hello(), sent_at=NOW + timedelta(hours=1))
+    assert orphans(fleet, a_host().id, ahead, NOW, NOW + timedelta(minutes=1)) == []

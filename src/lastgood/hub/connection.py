@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 
 from lastgood.hub.greeting import Greeting
 from lastgood.hub.socket import NORMAL, Socket, SocketClosed
@@ -30,11 +31,13 @@ class Ending:
 class Connection:
     """The sending half of an agent connection, known by its host."""
 
-    def __init__(self, socket: Socket, greeting: Greeting) -> None:
+    def __init__(self, socket: Socket, greeting: Greeting, greeted_at: datetime) -> None:
         self._socket = socket
         self._turn = asyncio.Lock()
         self.host_id = greeting.host.id
         self.hello = greeting.hello
+        self.greeted_at = greeted_at
+        """When the hello came, by our clock."""
         self.signing = greeting.signing
         self.applied: str | None = None
         """The version of the assignment that the agent says is in force."""

@@ -111,7 +111,7 @@ class _Session:
         self._advanced = asyncio.Event()
         self._intake: Intake | None = None
         limits = seams.limits
-        self._connection = Connection(socket, greeting)
+        self._connection = Connection(socket, greeting, self._greeted_at)
         self._keeper = Keeper(
             self._connection, ping_seconds=limits.ping_seconds, silent_seconds=limits.silent_seconds
         )

@@ -16,13 +16,18 @@ from lastgood.wire.frames import Hello
 REASON = "The agent came back and knows nothing of this run, so nobody saw how it ended."
 
 
-def orphans(fleet: Fleet, host_id: str, hello: Hello, now: datetime) -> list[RunFinished]:
-    """The runs of this host that began before its hello and are not among those it still has."""
+def orphans(fleet: Fleet, host_id: str, hello: Hello, greeted_at: datetime, now: datetime) -> list[RunFinished]:
+    """The runs of this host that began before its hello and are not among those it still has.
+
+    ``greeted_at`` is our own moment of the hello. A start that was told to us is never later than our clock was then,
+    a hello of an agent whose clock is ahead may be: the earlier of both decides, or its next runs would be lost.
+    """
     lost = []
+    said_at = min(hello.sent_at, greeted_at)
     for start in fleet.running.values():
-        if start.host_id != host_id or start.id in hello.running or start.started_at >= hello.sent_at:
+        if start.host_id != host_id or start.id in hello.running or start.started_at >= said_at:
             continue
-        ended_at = max(start.started_at, min(hello.sent_at, now))
+        ended_at = max(start.started_at, min(said_at, now))
         run = Run(
             id=start.id,
             kind=start.kind,

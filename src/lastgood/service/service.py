@@ -216,7 +216,7 @@ class Service:
             self._arrivals.pop(host_id).set_result(None)
         connection = self.roster.connection(host_id)
         if connection is not None and self.fleet.presence_of(host_id).is_observing:
-            lost = orphans(self.fleet, host_id, connection.hello, self.clock())
+            lost = orphans(self.fleet, host_id, connection.hello, connection.greeted_at, self.clock())
             if lost:
                 self._begin(self._take_lost(host_id, lost))
 
