@@ -263,6 +263,22 @@ async def test_a_repository_that_is_gone_is_never_made_without_leave(bare_place:
     assert not (place.folder / "repository").exists()
 
 
+async def test_old_orders_do_not_make_a_repository_anew_that_was_seen_before(bare_place: Place) -> None:
+    """Orders of the time before the first backup give leave to make it; its disk may be unmounted since."""
+    place = bare_place
+    rig = Rig(orders=place.orders)
+    async with rig.serving():
+        async with working(place, rig.url):
+            assert (await finish(rig, await run_now(rig))).outcome is Outcome.SUCCESS
+        shutil.move(place.folder / "repository", place.folder / "elsewhere")
+        async with working(place, rig.url):
+            run = await finish(rig, await run_now(rig, "again"))
+            await said(rig, Probed, lambda one: one.probe is Probe.MISSING)
+    assert run.outcome is Outcome.FAILED
+    assert run.cause == "no_repository"
+    assert not (place.folder / "repository").exists()
+
+
 async def test_a_source_that_does_not_exist_is_a_failure(place: Place) -> None:
     rig = Rig(orders=place.assignment(paths=(str(place.folder / "nowhere"),)))
     async with rig.serving(), working(place, rig.url):

@@ -25,7 +25,8 @@ from lastgood.agent.spool_file import Met
 from lastgood.clock import now
 from lastgood.errors import ConfigError, StoreError, WireError
 from lastgood.model.job import Schedule
-from lastgood.wire.frames import Finished, Report, Started
+from lastgood.model.repository import Probe
+from lastgood.wire.frames import Finished, Probed, Report, Started
 from tests.builders import NOW, a_run_start, an_id
 from tests.hub.rig import a_survey, finished, started
 from tests.waiting import until
@@ -263,7 +264,7 @@ async def test_a_newer_agents_spool_is_left_alone(tmp_path: Path) -> None:
     async with opened(tmp_path) as spool:
         await spool.add(started(1))
     db = sqlite3.connect(tmp_path / "spool.db")
-    db.execute("PRAGMA user_version=2")
+    db.execute("PRAGMA user_version=99")
     db.close()
     with pytest.raises(ConfigError, match="newer agent"):
         async with opened(tmp_path):
@@ -300,3 +301,27 @@ async def test_a_hub_that_forgot_is_noticed(tmp_path: Path) -> None:
         assert await spool.meet(2) is Met.HUB_FORGOT
         assert [report.sequence for report in await all_of(spool)] == [5]
         assert await spool.meet(2) is Met.IN_STEP
+
+
+async def test_a_spool_of_the_first_format_is_kept_and_learns_which_repositories_have_opened(tmp_path: Path) -> None:
+    path = tmp_path / "spool.db"
+    async with opened(tmp_path) as spool:
+        spool_id = spool.id
+    db = sqlite3.connect(path)
+    db.executescript("DROP TABLE opened; PRAGMA user_version=1")
+    db.close()
+    async with opened(tmp_path) as spool:
+        assert spool.id == spool_id
+        assert not await spool.has_opened("vault")
+        await spool.add(Probed(repository_id="vault", probe=Probe.READY, probed_at=now()))
+    async with opened(tmp_path) as spool:
+        assert await spool.has_opened("vault")
+
+
+async def test_the_spool_and_its_companions_were_readable_by_others(tmp_path: Path) -> None:
+    path = tmp_path / "spool.db"
+    path.touch(mode=0o644)
+    path.chmod(0o644)
+    async with opened(tmp_path):
+        modes = {part.name: part.stat().st_mode & 0o777 for part in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("spool.db", "spool.db-wal"), 0o600)

@@ -144,7 +144,8 @@ class Jobs:
     async def _ensure(self, access: RepositoryAccess, place: Place, work: Work) -> None:
         """A repository that opens, made now if it is missing and may be made. Raises Cannot otherwise."""
         probe = await self._unless_cancelled(work, self._restic.probe(place))
-        if probe.status == "missing" and access.initialise:
+        # The orders may be old, of a time when nobody had seen the repository: what we saw ourselves counts as well.
+        if probe.status == "missing" and access.initialise and not await self._spool.has_opened(access.id):
             making = Work(run_id=ulid(self._clock()), kind=RunKind.INIT, repository_id=access.id, cancel=work.cancel)
             made = await self._reported(making, self._initialise)
             if made.outcome is not Outcome.SUCCESS:

@@ -1,4 +1,5 @@
-"""What must survive a restart of the agent beside its reports: runs under way, wishes seen, schedules followed.
+"""What must survive a restart of the agent beside its reports: runs under way, wishes seen, schedules followed, and
+which repositories have opened.
 
 Functions over the spool's database connection, each called within a transaction of ``spool_file``. The one rule: a
 run that was accepted stays open here until its finish is in the same file, so none can vanish without a word.
@@ -13,7 +14,8 @@ from datetime import datetime
 import msgspec
 
 from lastgood.model.job import RunStart, Schedule
-from lastgood.wire.frames import Finished, Said, Started
+from lastgood.model.repository import Probe
+from lastgood.wire.frames import Finished, Probed, Said, Started
 
 _WISHES_REMEMBERED = 1000
 SCHEMA = (
@@ -23,6 +25,7 @@ SCHEMA = (
     "CREATE TABLE fired (source_id TEXT PRIMARY KEY, moment TEXT NOT NULL, schedule BLOB NOT NULL) WITHOUT ROWID",
     "CREATE TABLE sized (repository_id TEXT PRIMARY KEY, moment TEXT NOT NULL) WITHOUT ROWID",
 )
+SCHEMA_SINCE_2 = ("CREATE TABLE opened (repository_id TEXT PRIMARY KEY) WITHOUT ROWID",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,15 @@ class Fired:
 
 
 def follow_report(db: sqlite3.Connection, said: Said) -> None:
-    """A report opens or closes its run, and its due moment is not owed any more."""
+    """A report opens or closes its run, whose due moment is owed no more; a repository that opened stays known."""
     match said:
         case Started(run=run):
             _open_run(db, run, begun=True)
         case Finished(run=run):
             db.execute("DELETE FROM open_runs WHERE run_id=?", (run.id,))
+        case Probed(repository_id=repository_id, probe=Probe.READY):
+            db.execute("INSERT OR IGNORE INTO opened VALUES (?)", (repository_id,))
+            return
         case _:
             return
     if run.due_at is not None and run.source_id is not None:
@@ -101,6 +107,11 @@ def all_measured(db: sqlite3.Connection) -> dict[str, datetime]:
     """When each repository was last measured."""
     rows = db.execute("SELECT repository_id, moment FROM sized")
     return {repository_id: datetime.fromisoformat(moment) for repository_id, moment in rows}
+
+
+def has_opened(db: sqlite3.Connection, repository_id: str) -> bool:
+    """Whether a repository was ever found ready from here."""
+    return db.execute("SELECT 1 FROM opened WHERE repository_id=?", (repository_id,)).fetchone() is not None
 
 
 def _open_run(db: sqlite3.Connection, start: RunStart, *, begun: bool) -> None:

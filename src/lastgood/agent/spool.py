@@ -132,6 +132,10 @@ class Spool:
         """Up to where each source's schedule has been followed."""
         return await self._change(kept.all_fired)
 
+    async def has_opened(self, repository_id: str) -> bool:
+        """Whether a repository was ever reported ready from here; one that was is never made anew."""
+        return await self._change(lambda db: kept.has_opened(db, repository_id))
+
     async def measured(self, repository_id: str, at: datetime) -> None:
         """A repository was measured."""
         await self._change(lambda db: kept.measured(db, repository_id, at))

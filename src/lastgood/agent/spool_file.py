@@ -8,6 +8,7 @@ of this file than the file itself, so it was rolled back.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from lastgood.wire.frames import FRAME_LIMIT, Finished, Report, Said, Started
 
 log = structlog.get_logger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 CAP_BYTES = 64 * 1024 * 1024
 _ENVELOPE_BYTES = 1024
 _BUSY_SECONDS = 3.0
@@ -52,6 +53,7 @@ class SpoolFile:
     def __init__(self, path: Path, at: datetime, cap_bytes: int = CAP_BYTES) -> None:
         self._path = path
         self._cap_bytes = cap_bytes
+        _make_private(path)
         self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         self._bytes = 0
         self.offering = False
@@ -77,8 +79,11 @@ class SpoolFile:
             if version == 0:
                 for statement in _SCHEMA:
                     self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version={FORMAT}")
                 self._set("spool_id", ulid(at))
+            if version < FORMAT:
+                for statement in kept.SCHEMA_SINCE_2:
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version={FORMAT}")
         for (problem,) in self._db.execute("PRAGMA quick_check(1)"):
             if problem != "ok":
                 raise sqlite3.DatabaseError(problem)
@@ -206,6 +211,20 @@ class SpoolFile:
                     f"The spool {self._path} did not take a change: {error}; see to its disk."
                 ) from error
             raise
+
+
+def _make_private(path: Path) -> None:
+    """The file for its owner alone before SQLite opens it, which gives its companions the same mode."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return  # SQLite says what is wrong, with its own codes
+    try:
+        os.fchmod(handle, 0o600)
+    except OSError:
+        return
+    finally:
+        os.close(handle)
 
 
 def _scope(said: Said) -> str | None:

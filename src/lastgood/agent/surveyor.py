@@ -100,7 +100,8 @@ class Surveyor:
         try:
             place = place_of(access)
             probe = await self._restic.probe(place)
-            if probe.status == "missing" and access.initialise:
+            may_be_made = access.initialise and not await self._spool.has_opened(access.id)
+            if probe.status == "missing" and may_be_made:
                 return  # its first run will make it; until then there is nothing to say
             await self._spool.add(survey.probed(access.id, probe, self._clock()))
             if probe.status != "ready":
