@@ -59,7 +59,7 @@ class Result:
     peak_rss_mb: int
 
 
-def _facts_of(number: int, sources: int) -> list[Fact]:
+def facts_of(number: int, sources: int) -> list[Fact]:
     host_id = _id("host", number)
     info = AgentInfo(agent_version="0.1.0", restic_version="0.18.0", os="linux", arch="amd64", protocol=1)
     host = Host(id=host_id, name=f"host-{number:06}", key=f"{number:043}=", enrolled_at=BEGAN, info=info)
@@ -140,7 +140,7 @@ def build(hosts: int, sources: int) -> tuple[Fleet, float, int]:
     gc.freeze()
     before = resident()
     for begin in range(0, hosts, 1000):
-        made = (_facts_of(number, sources) for number in range(begin, min(begin + 1000, hosts)))
+        made = (facts_of(number, sources) for number in range(begin, min(begin + 1000, hosts)))
         chunk = [[decoder(type(fact))(encode(fact)) for fact in told] for told in made]
         began = time.perf_counter()
         for told in chunk:
