@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lastgood.alerts import rules
 from lastgood.fleet.judge import source_state
+from lastgood.model.alert import Severity
 from lastgood.model.fact import MomentsPassed
 from lastgood.model.job import Outcome, Schedule
 from lastgood.model.source import State
@@ -217,3 +219,20 @@ async def test_the_audit_finds_and_mends_a_state_that_was_told_wrong(heart: Hear
     await heart.watch.audit()
     assert heart.watch.audit_differences == 1
     assert heart.fleet.states[source.id] is State.NEW
+
+
+async def test_a_rule_that_breaks_hid_all_others_of_its_entity() -> None:
+    def breaks(_told: rules.Told, _source_id: str, _now: datetime) -> str | None:
+        raise ZeroDivisionError
+
+    rule = rules.Rule(id="broken", entity_kind="source", severity=Severity.INFO, meaning="Always breaks.", say=breaks)
+    heart = Heart(NOON, ruled_by=(rule, *rules.RULES))
+    await heart.watch.start()
+    source = await heart.protect(schedule=NIGHTLY)
+    heart.connect(source.host_id)
+    await heart.turn(DEADLINE)
+    assert heart.open_rules() == ["backup_never"]
+    await heart.finish(a_run(source, ended_at=DEADLINE, due_at=DUE))
+    await heart.turn(timedelta(0))
+    assert heart.open_rules() == []
+    assert heart.watch.rule_failures > 0

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from lastgood.alerts.rules import RULES, Rule
 from lastgood.errors import StoreError
 from lastgood.fleet import presence
 from lastgood.fleet.fleet import START_GRACE, Fleet
@@ -33,9 +34,10 @@ class Heart:
     fleet: Fleet = field(default_factory=Fleet)
     told: list[Fact] = field(default_factory=list)
     broken: bool = False
+    ruled_by: Sequence[Rule] = RULES
 
     def __post_init__(self) -> None:
-        self.watch = Watch(self.fleet, self.take, lambda: self.now)
+        self.watch = Watch(self.fleet, self.take, lambda: self.now, ruled_by=self.ruled_by)
 
     async def take(self, facts: Sequence[Fact]) -> None:
         if self.broken:
@@ -90,7 +92,7 @@ class Heart:
                 at=self.now,
             )
         self.fleet.judging.blind_until = self.now + START_GRACE
-        self.watch = Watch(self.fleet, self.take, lambda: self.now)
+        self.watch = Watch(self.fleet, self.take, lambda: self.now, ruled_by=self.ruled_by)
 
     def opened(self) -> list[str]:
         return [fact.alert.key.rule for fact in self.told if isinstance(fact, AlertOpened)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -48,12 +48,14 @@ class Watch:
         clock: Clock,
         held: Callable[[], bool] = lambda: True,
         told: Callable[[Changes], None] = lambda _changes: None,
+        ruled_by: Sequence[rules.Rule] = rules.RULES,
     ) -> None:
         self._fleet = fleet
         self._take = take
         self._clock = clock
         self._held = held
         self._told = told
+        self._rules = ruled_by
         self._moved = Changes()
         self._agenda: Agenda[Entity] = Agenda()
         self._ledger: Agenda[str] = Agenda()
@@ -231,7 +233,8 @@ class Watch:
         if kind == "source" and rules.is_held(fleet, entity_id, now):
             return []
         found = []
-        for rule in rules.RULES:
+        broken = set()
+        for rule in self._rules:
             if rule.entity_kind != kind:
                 continue
             try:
@@ -239,10 +242,13 @@ class Watch:
             except Exception:  # noqa: BLE001 - one rule that breaks must not hide the others
                 self.rule_failures += 1
                 _log.exception("a rule failed", rule=rule.id, entity=entity_id)
-                return []  # what it had opened stays open
+                broken.add(rule.id)
+                continue
             if finding is not None:
                 found.append(finding)
-        open_alerts = [fleet.alerts[key] for key in fleet.alerts_of_entity.get(entity, ())]
+        # What a broken rule had opened stays open: nobody has said that it is over.
+        keys = [key for key in fleet.alerts_of_entity.get(entity, ()) if key.rule not in broken]
+        open_alerts = [fleet.alerts[key] for key in keys]
         if not found and not open_alerts:
             return []
         return lifecycle.reconcile(open_alerts, found, now, lambda: ulid(now))
