@@ -43,7 +43,7 @@ def serve(
         stop = running.stop_event()
         async with running.running_hub(settings, bound) as (service, server):
             await _greet(service)
-            ended = await running.first_of(stop.wait(), server.ended())
+            ended = await running.first_of(stop.wait(), server.ended(), service.broken())
         return 1 if ended else 0
 
     raise typer.Exit(running.run(main()))

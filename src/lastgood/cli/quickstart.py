@@ -189,9 +189,15 @@ class _Quickstart:
         agent: asyncio.subprocess.Process,
         stop: asyncio.Event,
     ) -> int:
-        ended = {1: "The agent ended by itself; the lines above say why.", 2: "The web server ended by itself."}
+        ended = {
+            1: "The agent ended by itself; the lines above say why.",
+            2: "The web server ended by itself.",
+            3: "A part of the hub ended by itself; the lines above say why.",
+        }
         first = _First()
-        which = await running.first_of(stop.wait(), agent.wait(), server.ended(), self._back_up(service, made, first))
+        which = await running.first_of(
+            stop.wait(), agent.wait(), server.ended(), service.broken(), self._back_up(service, made, first)
+        )
         if which == 0:
             self._screen.say("Stopping.")
             return 130 if self._request.once else 0
@@ -200,7 +206,7 @@ class _Quickstart:
         if self._request.once:
             return await self._seen(service, made, first)
         await self._show(service, made)
-        which = await running.first_of(stop.wait(), agent.wait(), server.ended())
+        which = await running.first_of(stop.wait(), agent.wait(), server.ended(), service.broken())
         if which != 0:
             raise LastgoodError(ended[which])
         self._screen.say("Stopping.")

@@ -84,12 +84,13 @@ class Ingest:
         self.queued = 0
         """Facts that wait for their transaction."""
 
-    async def start(self) -> None:
-        """Begin to take facts."""
+    async def start(self) -> Sequence[asyncio.Task[None]]:
+        """Begin to take facts; answers the rounds, which end with ``stop`` or because they broke."""
         rounds = (("ingest-commit", self._commit_all()), ("ingest-learn", self._learn_all()))
         self._tasks = [asyncio.create_task(run, name=name) for name, run in rounds]
         for task in self._tasks:
             task.add_done_callback(self._ended)
+        return self._tasks
 
     async def take(self, *appends: Append) -> tuple[bool, ...]:
         """Whether each append was new, once all are on disk and learned; appends of one call share a transaction.

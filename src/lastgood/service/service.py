@@ -75,6 +75,8 @@ class Service:
         self.upkeep = Upkeep(database, fleet, settings.retention, clock, self.lease)
         self.commands = Commands(fleet, self.roster, lambda: ulid(clock()))
         self.ready = False
+        self._stopping = False
+        self._broken = asyncio.Event()
         self._view: FleetView | None = None
         self._hearers: list[Callable[[Changes], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -119,17 +121,32 @@ class Service:
 
     async def start(self) -> None:
         """Begin the rounds; from now on the hub may be asked and told."""
-        await self.ingest.start()
+        taking = await self.ingest.start()
         url = str(self.settings.server.public_url)
         await self.database.write(lambda connection: records.set_meta(connection, records.PUBLIC_URL, url))
         rounds = (("watch", self.watch.run), ("checkpoint", self.checkpoint.run), ("upkeep", self.upkeep.run))
         self._tasks = [asyncio.create_task(run(), name=name) for name, run in rounds]
+        for task in (*taking, *self._tasks):
+            task.add_done_callback(self._round_ended)
         self.ready = True
         _log.info("hub started", hosts=len(self.fleet.hosts), sources=len(self.fleet.sources))
+
+    async def broken(self) -> None:
+        """Return when a round has ended by itself. States would then be told that nobody judges any more, so whoever
+        runs the hub ends it; its supervisor begins anew."""
+        await self._broken.wait()
+
+    def _round_ended(self, task: asyncio.Task[None]) -> None:
+        if self._stopping or task.cancelled():
+            return
+        self.ready = False
+        self._broken.set()
+        _log.error("a part of the hub has ended by itself", part=task.get_name(), exc_info=task.exception())
 
     async def stop(self) -> None:
         """Send the agents away in an orderly manner, keep what is known, close the database."""
         self.ready = False
+        self._stopping = True
         await self.roster.close_all(seconds=DRAIN_SECONDS)
         for task in self._tasks:
             task.cancel()
