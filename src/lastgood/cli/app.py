@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lastgood.cli import agent, check, hub, up, user
+from lastgood.cli import agent, check, dashboards, hub, rules, up, user
 
 app = typer.Typer(
     name="lastgood",
@@ -20,6 +20,8 @@ app.command("up")(up.up)
 app.command("serve")(hub.serve)
 app.command("check-config")(check.check_config)
 app.command("healthz")(check.healthz)
+app.command("dashboards")(dashboards.dashboards)
+app.command("rules")(rules.rules)
 app.command("version")(check.version)
 app.add_typer(agent.app, name="agent")
 app.add_typer(user.app, name="user")
