@@ -47,13 +47,15 @@ def healthz(
 
     from lastgood.errors import Unreachable
 
+    # Our own socket is asked without a proxy and by an address that its certificate does not name; nothing secret is
+    # sent there.
+    is_own = url is None
     if url is None:
-        listen = load_settings(config).settings.server.listen
-        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104
-        url = f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
+        server = load_settings(config).settings.server
+        url = f"{'http' if server.tls_cert is None else 'https'}://{server.listen.reachable}"
     try:
-        answer = httpx.get(f"{url.rstrip('/')}/-/ready", timeout=5.0, verify=True)
-    except httpx.HTTPError as error:
+        answer = httpx.get(f"{url.rstrip('/')}/-/ready", timeout=5.0, verify=not is_own, trust_env=not is_own)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unreachable(f"The hub at {url} does not answer ({error}); is it running?") from error
     if answer.status_code != httpx.codes.OK:
         raise Unreachable(f"The hub at {url} is not ready: {answer.text.strip()[:200]}")
@@ -61,7 +63,10 @@ def healthz(
 
 
 def version(as_json: Json = False) -> None:
-    """Print the version."""
+    """Print the version.
+
+    Example: lastgood version --json
+    """
     import platform
 
     from lastgood import __version__

@@ -20,7 +20,6 @@ from lastgood.cli.hub import first_link
 from lastgood.cli.options import load_settings
 from lastgood.clock import now
 from lastgood.config.settings import Settings
-from lastgood.config.values import Listen
 from lastgood.errors import ConfigError, LastgoodError
 from lastgood.fleet import schedule
 from lastgood.ids import ulid
@@ -66,6 +65,11 @@ def start(request: Request) -> int:
         raise ConfigError(f"There is nothing at {request.source.absolute()}; name a folder or file with --source.")
     _check_repository(request)
     settings = _settings(request)
+    if settings.server.tls_cert is not None:
+        raise ConfigError(
+            "lastgood up speaks plain HTTP on this machine, and the settings ask for TLS; use lastgood serve, or "
+            "take server.tls_cert out."
+        )
     configure("debug" if request.debug else "warning", settings.log.format)
     bound = listen_on(settings.server.listen)
     try:
@@ -123,16 +127,18 @@ class _Quickstart:
         restic = Restic(cache_dir=self._folder.agent / "cache", clock=now)
         await restic.version()
         async with running.running_hub(self._settings, bound) as (service, server):
-            made = await self._configure(service)
+            made = self._plan(service)
             await self._look(restic, service, made)
+            if made.facts:
+                await service.take(made.facts)
             agent = await self._start_agent(service, made)
             try:
                 return await self._watch(service, server, made, agent, stop)
             finally:
                 await _end(agent)
 
-    async def _configure(self, service: Service) -> LocalPlan:
-        """Enrol this machine and order the backup, as far as that is still missing."""
+    def _plan(self, service: Service) -> LocalPlan:
+        """This machine enrolled and the backup ordered, as far as that is still missing."""
         key = make_key(self._folder.agent / "agent.key")
         wish = Wish(
             host_name=socket.gethostname() or "localhost",
@@ -144,13 +150,13 @@ class _Quickstart:
             zone=upscreen.local_zone(),
             own=self._request.repository is None,
         )
-        made = plan(service.fleet, wish, now(), lambda: ulid(now()))
-        if made.facts:
-            await service.take(made.facts)
-        return made
+        return plan(service.fleet, wish, now(), lambda: ulid(now()))
 
     async def _look(self, restic: Restic, service: Service, made: LocalPlan) -> None:
-        """Open the repository before anything is built on it; one that was there and is gone is never made anew."""
+        """Open the repository before anything is built on it; one that was there and is gone is never made anew.
+
+        Before anything is told, too: a mistyped address would else be a source that fails every night.
+        """
         place = Place(url=self._repository, password_file=self._password_file)
         found = await restic.probe(place)
         known = service.fleet.repository_evidence_of(made.repository_id).identity is not None
@@ -167,7 +173,7 @@ class _Quickstart:
         write_config(
             config,
             AgentConfig(
-                hub_url=f"http://{_reachable(self._settings.server.listen)}",
+                hub_url=f"http://{self._settings.server.listen.reachable}",
                 hub_key=to_text(service.keys.public_key),
                 host_id=made.host_id,
                 key_file="agent.key",
@@ -242,7 +248,7 @@ class _Quickstart:
         if first.run is None or first.run.outcome not in GOOD:
             reason = first.run.reason if first.run is not None else None
             raise LastgoodError(f"The backup is not good: {reason or 'no reason was given.'}")
-        page = await upscreen.scrape(_reachable(self._settings.server.listen), self._settings.metrics.token)
+        page = await upscreen.scrape(str(self._settings.server.listen.reachable), self._settings.metrics.token)
         for line in upscreen.proof(page, made.host_id, made.source.id):
             self._screen.say(line)
         return 0
@@ -256,7 +262,7 @@ class _Quickstart:
         )
         self._screen.ready(
             url=str(self._settings.server.public_url),
-            scrape_at=_reachable(self._settings.server.listen),
+            scrape_at=str(self._settings.server.listen.reachable),
             link=link,
             user_name=users[0].name if users else None,
             folder=self._folder,
@@ -284,12 +290,6 @@ class _First:
     """The backup that this start made, once it has ended."""
 
     run: Run | None = None
-
-
-def _reachable(listen: Listen) -> str:
-    """The address at which this machine reaches its own socket."""
-    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104
-    return str(Listen(host, listen.port))
 
 
 async def _end(agent: asyncio.subprocess.Process) -> None:

@@ -37,6 +37,12 @@ class Listen:
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    @property
+    def reachable(self) -> Listen:
+        """Where this machine itself reaches what listens here."""
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return Listen(host, self.port)
+
 
 class Url(str):
     """An http or https address without path, query, user or trailing slash."""
