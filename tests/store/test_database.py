@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import traceback
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from lastgood.errors import StoreError
@@ -246,3 +247,16 @@ def test_the_database_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert (tmp_path / "data").stat().st_mode & 0o077 == 0
     assert database.path.stat().st_mode & 0o077 == 0
     asyncio.run(database.close())
+
+
+async def test_what_an_error_is_logged_with_held_the_values_of_the_statement(database: Database) -> None:
+    values = {"hash": f"$argon2id${42:08}"}
+
+    def insert(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO nowhere VALUES (:hash)"), values)
+
+    with pytest.raises(StoreError) as caught:
+        await database.write(insert)
+    logged = "".join(traceback.format_exception(caught.value))
+    assert "no such table" in logged
+    assert values["hash"] not in logged

@@ -62,6 +62,7 @@ def _engine(path: Path, pragmas: tuple[str, ...], begin: str, connections: int) 
         pool_size=connections,
         max_overflow=0,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        hide_parameters=True,  # errors are logged, and parameters are hashes, digests and people's names
     )
 
     @event.listens_for(engine, "connect")
