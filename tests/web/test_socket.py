@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from lastgood.hub.socket import RESTARTING, TOO_LARGE, Socket, SocketClosed
 from lastgood.web.app import create_app
+from lastgood.web.health import health_routes
 from lastgood.wire.frames import FRAME_LIMIT
 from tests.web.server import serving
 from tests.web.site import Home
@@ -85,3 +87,13 @@ async def test_a_session_that_returns_without_a_word_asks_the_agent_to_come_agai
             await socket.recv()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == RESTARTING
+
+
+async def test_a_websocket_to_a_mount_broke_inside_it(empty_home: Home) -> None:
+    """The server closes with 500 when an application raises, and whoever calls could fill the log with tracebacks."""
+    mounts: Any = health_routes(lambda: None)
+    async with serving(create_app(empty_home.site, mounts)) as served:
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(f"ws://{served}/-/ready", proxy=None):
+                raise AssertionError("it was accepted")
+    assert refused.value.response.status_code in (403, 404)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Coroutine
@@ -17,6 +18,9 @@ from lastgood.config.settings import Settings
 from lastgood.service.service import Service
 from lastgood.web.server import HubServer
 from lastgood.web.wiring import faces_of
+
+OPEN_FILES = 262_144
+"""As in the systemd unit; more than the agents that one hub carries."""
 
 
 @contextlib.asynccontextmanager
@@ -64,9 +68,18 @@ async def first_of(*waiting: Coroutine[Any, Any, Any]) -> int:
     return index
 
 
+def raise_file_limit() -> None:
+    """Each connection is an open file, and 1024, the usual soft limit, is soon reached with agents and browsers."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def run(main: Coroutine[Any, Any, int]) -> int:
-    """Run on uvloop and answer the exit code."""
+    """Run on uvloop, with as many open files as this user may have, and answer the exit code."""
     import uvloop
 
+    raise_file_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)

@@ -91,13 +91,12 @@ class _Front:
         self._mounts = mounts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        mounted = self._mounted(scope.get("path", ""))  # a lifespan has no path
-        if mounted is not None:
-            await mounted(scope, receive, send)
-        elif scope["type"] == ScopeType.HTTP:
-            await self._answer(scope, receive, send)
-        else:
+        if scope["type"] != ScopeType.HTTP:  # mounts know nothing of WebSockets
             await self.pages(scope, receive, send)
+        elif (mounted := self._mounted(scope["path"])) is not None:
+            await mounted(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
 
     def _mounted(self, path: str) -> ASGIApp | None:
         for prefix, app in self._mounts.items():
