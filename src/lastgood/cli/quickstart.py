@@ -33,7 +33,7 @@ from lastgood.store.accounts import list_users
 from lastgood.store.history import find_run
 from lastgood.tools.restic.command import Place
 from lastgood.tools.restic.driver import Restic
-from lastgood.tools.restic.redact import address_passwords
+from lastgood.tools.restic.redact import holds_secret
 from lastgood.web.server import HubServer, listen_on
 
 CONNECT_SECONDS = 20.0
@@ -87,7 +87,7 @@ def _check_repository(request: Request) -> None:
         raise ConfigError("A --password-file belongs to a --repository; name that as well.")
     if request.password_file is not None and not request.password_file.is_file():
         raise ConfigError(f"There is no file {request.password_file.absolute()}; mend --password-file.")
-    if request.repository is not None and address_passwords(request.repository):
+    if request.repository is not None and holds_secret(request.repository):
         raise ConfigError(
             "The --repository address holds a password, which every process list would show; give it to the store's "
             "own configuration, or choose an address without one."

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -22,6 +21,7 @@ from lastgood.fleet.schedule import check
 from lastgood.model.job import Schedule
 from lastgood.model.repository import Repository
 from lastgood.model.source import Source
+from lastgood.tools.restic.redact import holds_secret
 from lastgood.web.faults import Conflict, Invalid
 
 LONGEST_NAME = 200
@@ -137,9 +137,10 @@ def made_repository(body: NewRepository, view: FleetView, repository_id: str, no
     if any(known.name.casefold() == name.casefold() for known in view.repositories.values()):
         raise Conflict("name", f"Another repository is called {name}; choose another name.")
     _clean("url", url, LONGEST_PATH)
-    if _holds_password(url):
+    if holds_secret(url):
         raise Invalid(
-            "url", "The url holds a password; leave it out, and put it into a file or the agent's environment."
+            "url",
+            "The url holds a password or a key; leave it out, and put it into a file or the agent's environment.",
         )
     if any(known.url == url for known in view.repositories.values()):
         raise Conflict("url", "A repository with this url is known already; use that one.")
@@ -220,12 +221,3 @@ def _pause_end(until: datetime | None, now: datetime) -> datetime | None:
     if not now < until <= now + LONGEST_SPAN:
         raise Invalid("paused_until", "paused_until must be a moment to come; null ends a pause.")
     return until.astimezone(now.tzinfo)
-
-
-def _holds_password(url: str) -> bool:
-    """Whether restic would find a password in the address: ``rest:https://user:password@host/``."""
-    rest = url.partition(":")[2] if url.startswith(("rest:", "s3:", "sftp:", "swift:")) else url
-    try:
-        return bool(urlsplit(rest).password)
-    except ValueError:
-        return False

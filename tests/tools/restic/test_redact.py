@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastgood.tools.restic.command import Place
-from lastgood.tools.restic.redact import Redactor, address_passwords, scrub_addresses, secret_values
+from lastgood.tools.restic.redact import Redactor, address_passwords, holds_secret, scrub_addresses, secret_values
 
 
 @pytest.mark.parametrize(
@@ -121,3 +121,42 @@ def test_a_place_shows_no_secret_when_it_is_printed() -> None:
         url="rest:https://u:hunter2@h/", password="hunter3", environment={"AWS_SECRET_ACCESS_KEY": "hunter4"}
     )
     assert "hunter" not in repr(place)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rest:https://u:p@h/",
+        "REST:https://u:p@h/",
+        "rest:https://u:pa/ss@h/",
+        "rest:https://u:p#a@h/",
+        "rest:https://u:p?a@h/",
+        "rest:https://u:a b@h/",
+        "rest:https://u:'p@h/",
+        "s3:https://k:s@h/bucket",
+        "sftp://u:p@h//srv",
+        "rest:https://h/r?token=abc",
+        "rclone::s3,secret_access_key=abc:bucket",
+    ],
+)
+def test_an_address_with_a_secret_in_it_was_taken_where_the_secret_spoilt_the_address(url: str) -> None:
+    assert holds_secret(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/srv/a:b@c",
+        "/srv/key=1/restic",
+        "rest:http://h:8000/u@x",
+        "rest:http://[::1]:8000/u@x",
+        "s3:s3.amazonaws.com/bucket",
+        "s3:https://h:9000/bucket",
+        "sftp:u@h:/srv",
+        "sftp://u@h:2222//srv/x@y",
+        "azure:container:/",
+        "rclone:remote:bucket",
+    ],
+)
+def test_an_ordinary_address_holds_no_secret(url: str) -> None:
+    assert not holds_secret(url)

@@ -25,6 +25,11 @@ _ASSIGNED = re.compile(
 _HEADER = re.compile(r"(?i)(?P<head>(?:\bauthorization:\s*\w+|\bbearer)\s+)(?P<secret>[^\s\"']+)")
 _PATTERNS = (_ADDRESS, _QUERY, _ASSIGNED, _HEADER)
 
+_LOGIN = re.compile(r"//[^/:@\[]*:(?P<rest>.*)@", re.DOTALL)
+_PORT = re.compile(r"\d{1,5}/")
+# rclone takes a remote's options within the address.
+_OPTION = re.compile(r"(?i)(?:pass|secret|token|key)\w*=[^,\s]")
+
 _SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|SAS|AUTH", re.IGNORECASE)
 _NO_SECRET_NAME = re.compile(r"_FILE$|_PATH$|^RESTIC_KEY_HINT$|_AUTH_VERSION$|_AUTH_URL$|_SOCK$")
 # Shorter values occur inside ordinary words; they are masked only where they stand alone.
@@ -50,6 +55,17 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
 def address_passwords(url: str) -> list[str]:
     """The passwords written in a repository address."""
     return [found["secret"] for found in _ADDRESS.finditer(url) if found["secret"] != MASK]
+
+
+def holds_secret(url: str) -> bool:
+    """Whether a repository address carries a password, a token or a key, also one that is written wrongly.
+
+    Stricter than the patterns for whole texts: a password with a slash in it spoils the address, and is one still.
+    """
+    login = _LOGIN.search(url)
+    if login is not None and not _PORT.match(login["rest"]):
+        return True
+    return scrub_addresses(url) != url or (not url.startswith("/") and _OPTION.search(url) is not None)
 
 
 class Redactor:
