@@ -1,17 +1,19 @@
 """Which entity is to be looked at next: a heap of moments, one a thing, the newest word counts.
 
 Level-triggered: nothing sweeps the fleet, and nothing is lost when a moment is moved, since an entry that does not
-match the latest word is skipped when it comes up.
+match the latest word is skipped when it comes up. The one rule: no call does more than a bounded piece of work,
+however many entries were moved or come up at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from datetime import datetime
 from heapq import heapify, heappop, heappush
 from typing import Generic, TypeVar
 
 _Entry = TypeVar("_Entry", bound=Hashable)
+_A_LOOK = 50
 
 
 class Agenda(Generic[_Entry]):
@@ -45,20 +47,34 @@ class Agenda(Generic[_Entry]):
         """When the entry comes up, in epoch seconds; None if it is not on the agenda."""
         return self._moments.get(entry)
 
-    def due(self, now: datetime) -> Iterator[_Entry]:
-        """Take off and give what has come up by ``now``, earliest first."""
+    def take(self, now: datetime, most: int = _A_LOOK) -> list[_Entry] | None:
+        """Take off some of what has come up by ``now``, earliest first; None when nothing has.
+
+        An empty list says that only entries that were moved meanwhile came up; there may be more behind them.
+        """
         limit = now.timestamp()
-        while self._heap and self._heap[0][0] <= limit:
+        if not self._heap or self._heap[0][0] > limit:
+            return None
+        taken: list[_Entry] = []
+        for _ in range(most):
+            if not self._heap or self._heap[0][0] > limit:
+                break
             at, _, entry = heappop(self._heap)
             if self._moments.get(entry) == at:
                 del self._moments[entry]
-                yield entry
+                taken.append(entry)
+        return taken
 
-    def next_at(self) -> float | None:
-        """The moment, in epoch seconds, at which something comes up; None for an empty agenda."""
-        while self._heap and self._moments.get(self._heap[0][2]) != self._heap[0][0]:
+    def may_be_due(self, now: datetime) -> bool:
+        """Whether something has come up by ``now``; also where more was moved than can be skipped in one look."""
+        limit = now.timestamp()
+        for _ in range(_A_LOOK):
+            if not self._heap or self._heap[0][0] > limit:
+                return False
+            if self._moments.get(self._heap[0][2]) == self._heap[0][0]:
+                return True
             heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        return True
 
     def _compact(self) -> None:
         self._heap = [item for item in self._heap if self._moments.get(item[2]) == item[0]]

@@ -22,11 +22,11 @@ from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import Changes, learn
 from lastgood.model.fact import Fact, SnapshotsListed
 from lastgood.service.checkpoint import Checkpoint
+from lastgood.service.slices import Slice
 from lastgood.store import log
 from lastgood.store.database import GROUP_BYTES, GROUP_WEIGHT, Database
 from lastgood.store.log import Append, Committed, Quarantined, Skipped
 
-SLICE_SECONDS = 0.005
 QUEUE_LIMIT = 20_000
 FACT_BYTES = 1_024
 POINT_BYTES = 256
@@ -215,7 +215,7 @@ class Ingest:
 
     async def _learn_all(self) -> None:
         while (batch := await self._learnable.get()) is not None:
-            slice_ends = time.monotonic() + SLICE_SECONDS
+            piece = Slice()
             for taking, answers in batch:
                 for committed in answers:
                     if isinstance(committed, Skipped):
@@ -223,9 +223,8 @@ class Ingest:
                         continue
                     for seq, told in committed.facts:
                         self._learn(seq, told)
-                        if time.monotonic() >= slice_ends:
-                            await asyncio.sleep(0)
-                            slice_ends = time.monotonic() + SLICE_SECONDS
+                        if piece.is_over:
+                            await piece.rest()
                 _answer(taking, answers)
 
     def _learn(self, seq: int, told: Fact) -> None:
