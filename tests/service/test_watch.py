@@ -213,6 +213,34 @@ async def test_what_is_told_equals_what_the_judge_says_at_every_round_of_a_week(
     assert heart.watch.audit_differences == 0
 
 
+async def test_a_clock_that_was_put_back_takes_back_what_the_wrong_hours_had_told(heart: Heart) -> None:
+    """A machine that woke up with a wrong date once stayed missed until its next backup or the audit."""
+    source = await heart.protect(schedule=NIGHTLY)
+    heart.connect(source.host_id)
+    await heart.finish(a_run(source, ended_at=NOON, due_at=None))
+    await heart.turn(timedelta(days=400))
+    assert heart.fleet.states[source.id] is State.MISSED
+    assert heart.open_rules() == ["backup_missed"]
+    await heart.turn(NOON + timedelta(minutes=5))
+    assert heart.fleet.states[source.id] is State.GOOD
+    assert heart.open_rules() == []
+    assert heart.fleet.judging.evaluated_at == NOON + timedelta(minutes=5)
+
+
+async def test_what_is_told_before_the_round_after_a_clock_was_put_back_keeps_the_moment_of_the_others(
+    heart: Heart,
+) -> None:
+    """A fact in that second must not pass the others' later states off as those of now."""
+    source = await heart.protect(schedule=NIGHTLY)
+    heart.connect(source.host_id)
+    await heart.turn(timedelta(days=400))
+    heart.now = NOON + timedelta(minutes=5)
+    await heart.finish(a_run(source, ended_at=NOON, due_at=None))
+    assert heart.fleet.judging.evaluated_at == NOON + timedelta(days=400)
+    await heart.turn(timedelta(0))
+    assert heart.fleet.judging.evaluated_at == heart.now
+
+
 async def test_the_audit_finds_and_mends_a_state_that_was_told_wrong(heart: Heart) -> None:
     source = await heart.protect(schedule=NIGHTLY)
     heart.fleet.judging.states[source.id] = State.GOOD
