@@ -17,10 +17,10 @@ from lastgood.fleet.learn import _LEARN, Unlearnable, learn
 from lastgood.fleet.schedule import next_after
 from lastgood.model import fact
 from lastgood.model.alert import AlertKey, Severity
-from lastgood.model.job import Outcome, RunKind, Schedule, Status
+from lastgood.model.job import Outcome, Run, RunKind, Schedule, Status
 from lastgood.model.repository import Probe
 from lastgood.model.source import NO_EVIDENCE
-from tests.builders import a_host, a_repository, a_run, a_run_start, a_source, an_alert
+from tests.builders import a_host, a_repository, a_run, a_run_start, a_source, an_alert, an_id
 from tests.fleet.scene import HOURLY, MADE, Scene, day
 from tests.fleet.stories import Story
 
@@ -451,3 +451,35 @@ def test_a_view_stays_as_it_was_while_the_fleet_goes_on() -> None:
         story.later(60)
         story.tell(story.fact())
     assert {name: getattr(view, name) for name in view.__slots__} == before
+
+
+def test_an_agent_spoke_for_repositories_that_its_host_does_not_use() -> None:
+    """One stolen agent could have told that every other host's snapshots are there, or gone."""
+    scene, stranger = Scene(), a_host("stranger")
+    scene.tell(fact.HostEnrolled(at=MADE, origin="test", host=stranger))
+    repository_id, foreign = scene.repository.id, fact.agent_origin(stranger.id)
+    _refused(
+        scene,
+        fact.SnapshotsListed(
+            at=day(2), origin=foreign, repository_id=repository_id, listed_at=day(2), total=0, series=()
+        ),
+        "none of its sources uses",
+    )
+    probed = fact.RepositoryProbed(
+        at=day(2), origin=foreign, repository_id=repository_id, probe=Probe.MISSING, probed_at=day(2)
+    )
+    _refused(scene, probed, "none of its sources uses")
+    made = Run(
+        id=an_id("run", "init"),
+        kind=RunKind.INIT,
+        outcome=Outcome.FAILED,
+        host_id=stranger.id,
+        started_at=day(2),
+        ended_at=day(2),
+        duration_seconds=1.0,
+        repository_id=repository_id,
+    )
+    scene.tell(fact.RunFinished(at=day(2), origin=foreign, run=made))
+    assert not scene.fleet.repository_evidence_of(repository_id).init_failed
+    scene.tell(replace(probed, origin=fact.agent_origin(scene.source.host_id)))
+    assert scene.fleet.repository_evidence_of(repository_id).probe is Probe.MISSING

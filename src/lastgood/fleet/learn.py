@@ -195,6 +195,8 @@ def _note_last_backup(fleet: Fleet, run: Run, evidence: Evidence | None) -> None
 def _note_init(fleet: Fleet, run: Run, changes: Changes) -> None:
     if run.repository_id is None or run.repository_id not in fleet.repositories or not run.is_attempt:
         return
+    if not looked.uses(fleet, run.host_id, run.repository_id):
+        return  # another host's repository; the run itself is told, what it says of that is not
     failed = run.outcome in (Outcome.FAILED, Outcome.LOST)
     before = fleet.repository_evidence_of(run.repository_id)
     fleet.repository_evidence[run.repository_id] = replace(before, init_failed=failed)

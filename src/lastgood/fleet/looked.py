@@ -10,12 +10,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from lastgood.fleet import survey
-from lastgood.fleet.changes import Changes, known
+from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.weigh import newest
 from lastgood.model import fact
 from lastgood.model.repository import Probe, RepositoryEvidence
 from lastgood.model.source import NO_EVIDENCE
+
+Look = fact.RepositoryProbed | fact.RepositorySized | fact.LocksListed | fact.SnapshotsListed
 
 
 def configured(fleet: Fleet, told: fact.RepositoryConfigured, changes: Changes) -> None:
@@ -25,7 +27,7 @@ def configured(fleet: Fleet, told: fact.RepositoryConfigured, changes: Changes) 
 
 
 def probed(fleet: Fleet, told: fact.RepositoryProbed, changes: Changes) -> None:
-    before = _evidence(fleet, told.repository_id)
+    before = _evidence(fleet, told)
     other = told.identity is not None and before.identity is not None and told.identity != before.identity
     is_old = _is_old(told.probed_at, before.observed_at)
     identity = (before.identity or told.identity) if is_old else (told.identity or before.identity)
@@ -46,7 +48,7 @@ def probed(fleet: Fleet, told: fact.RepositoryProbed, changes: Changes) -> None:
 
 
 def sized(fleet: Fleet, told: fact.RepositorySized, changes: Changes) -> None:
-    before = _evidence(fleet, told.repository_id)
+    before = _evidence(fleet, told)
     if _is_old(told.sized_at, before.sized_at):
         return
     fleet.repository_evidence[told.repository_id] = replace(
@@ -60,7 +62,7 @@ def sized(fleet: Fleet, told: fact.RepositorySized, changes: Changes) -> None:
 
 
 def locks_listed(fleet: Fleet, told: fact.LocksListed, changes: Changes) -> None:
-    before = _evidence(fleet, told.repository_id)
+    before = _evidence(fleet, told)
     if _is_old(told.listed_at, before.locked_at):
         return
     fleet.repository_evidence[told.repository_id] = replace(before, locks=told.locks, locked_at=told.listed_at)
@@ -68,7 +70,7 @@ def locks_listed(fleet: Fleet, told: fact.LocksListed, changes: Changes) -> None
 
 
 def snapshots_listed(fleet: Fleet, told: fact.SnapshotsListed, changes: Changes) -> None:
-    before = _evidence(fleet, told.repository_id)
+    before = _evidence(fleet, told)
     if _is_old(told.listed_at, before.surveyed_at):
         return
     found = survey.by_tag(told)
@@ -105,9 +107,18 @@ def _prove_last_backup(fleet: Fleet, source_id: str) -> None:
             fleet.last_backups[attempt.host_id] = attempt
 
 
-def _evidence(fleet: Fleet, repository_id: str) -> RepositoryEvidence:
-    known(fleet.repositories, repository_id, "repository")
-    return fleet.repository_evidence_of(repository_id)
+def uses(fleet: Fleet, host_id: str, repository_id: str) -> bool:
+    """Whether any source of the host is backed up into the repository."""
+    return any(fleet.sources[i].repository_id == repository_id for i in fleet.sources_of_host.get(host_id, ()))
+
+
+def _evidence(fleet: Fleet, told: Look) -> RepositoryEvidence:
+    """What is held of the repository that was looked into. An agent speaks only for those that it uses itself."""
+    known(fleet.repositories, told.repository_id, "repository")
+    host_id = fact.agent_of(told)
+    if host_id is not None and not uses(fleet, host_id, told.repository_id):
+        raise Unlearnable(f"Host {host_id} told of repository {told.repository_id}, which none of its sources uses.")
+    return fleet.repository_evidence_of(told.repository_id)
 
 
 def _is_old(at: datetime, held: datetime | None) -> bool:

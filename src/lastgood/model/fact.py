@@ -17,12 +17,23 @@ from lastgood.model.repository import Lock, Probe, Repository, SnapshotSeries
 from lastgood.model.source import DueMoment, Source
 
 VERSION = 1
+_AGENT = "agent:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     at: datetime
     origin: str
+
+
+def agent_origin(host_id: str) -> str:
+    """The ``origin`` of what a host's agent told."""
+    return _AGENT + host_id
+
+
+def agent_of(told: Fact) -> str | None:
+    """The host whose agent told this; None for anybody else's word."""
+    return told.origin.removeprefix(_AGENT) if told.origin.startswith(_AGENT) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from lastgood.hub.roster import Roster
 from lastgood.hub.session import Seams, serve
 from lastgood.hub.socket import Socket
 from lastgood.ids import ulid
-from lastgood.model.fact import AgentReported, Fact
+from lastgood.model.fact import AgentReported, Fact, agent_origin
 from lastgood.model.host import AgentInfo
 from lastgood.service.assignment import assignment
 from lastgood.service.checkpoint import Checkpoint, restore
@@ -210,7 +210,7 @@ class Service:
         return await self.database.read(lambda connection: log.marks_of(connection, _stream(host_id, spool_id)))
 
     async def _reported(self, host_id: str, info: AgentInfo) -> None:
-        await self.take([AgentReported(at=self.clock(), origin=f"agent:{host_id}", host_id=host_id, info=info)])
+        await self.take([AgentReported(at=self.clock(), origin=agent_origin(host_id), host_id=host_id, info=info)])
 
     def _assignment(self, host_id: str) -> Assignment:
         orders = assignment(self.fleet, host_id)

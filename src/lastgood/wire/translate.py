@@ -16,7 +16,7 @@ from lastgood.wire import frames
 
 def translate(said: frames.Said, host_id: str, at: datetime) -> fact.Fact:
     """The fact that a report states; ``at`` is when the hub received it."""
-    origin = f"agent:{host_id}"
+    origin = fact.agent_origin(host_id)
     match said:
         case frames.Started(run=run):
             start = replace(run, host_id=host_id, started_at=min(run.started_at, at))
