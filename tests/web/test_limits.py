@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 from ipaddress import ip_address
 
+from lastgood.web.access import SignInLimits
 from lastgood.web.limits import REMEMBERED, Attempts, address_key
 from tests.builders import NOW
 
@@ -48,3 +49,19 @@ def test_of_an_ipv6_address_the_network_counts() -> None:
     assert address_key(ip_address("2001:db8:1:3::1")) != address_key(ip_address("2001:db8:1:2::1"))
     assert address_key(ip_address("192.0.2.7")) == "192.0.2.7"
     assert address_key(None) == "None"
+
+
+def test_one_address_alone_locked_the_owner_of_a_name_out() -> None:
+    limits = SignInLimits()
+    for second in range(0, 3600, 5):
+        now = NOW + timedelta(seconds=second)
+        if limits.by_address.wait("stranger", now) is None:
+            limits.by_name.wait("ann", now)
+        if second % 600 == 595:
+            assert limits.by_name.wait("ann", now) is None, f"after {second} s"
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
+    attempts = Attempts(1, WINDOW)
+    attempts.wait("ann", NOW + timedelta(days=1))
+    assert attempts.wait("ann", NOW) is None

@@ -50,10 +50,11 @@ ADMIN = "admin"
 
 @dataclass(slots=True)
 class SignInLimits:
-    """One a running application; a name's limit is wider, so that strangers cannot easily lock its owner out."""
+    """One a running application; a name's limit is wider than all that one address may try in its time, so that a
+    stranger alone cannot lock its owner out."""
 
     by_address: Attempts = field(default_factory=lambda: Attempts(20, timedelta(minutes=5)))
-    by_name: Attempts = field(default_factory=lambda: Attempts(30, timedelta(minutes=15)))
+    by_name: Attempts = field(default_factory=lambda: Attempts(100, timedelta(minutes=15)))
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
 

@@ -27,7 +27,7 @@ class Attempts:
         """How long this key has to wait; None counts the attempt and lets it pass."""
         moments = self._moments.setdefault(key, deque())
         self._moments.move_to_end(key)
-        while moments and moments[0] <= now - self._window:
+        while moments and not now - self._window < moments[0] <= now:  # a clock set back must lock nobody out
             moments.popleft()
         if len(moments) >= self._allowed:
             return moments[0] + self._window - now
