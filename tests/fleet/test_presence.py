@@ -83,3 +83,11 @@ def test_after_a_start_of_the_hub_who_was_offline_stays_so() -> None:
     stopped_at, at = NOW + presence.OFFLINE_AFTER, NOW + timedelta(hours=3)
     presence.remembered(judging, HOST, seen_at=NOW, observed_at=None, stopped_at=stopped_at, at=at)
     assert judging.presence[HOST] == Presence(seen_at=NOW)
+
+
+def test_notes_of_a_clock_that_was_ahead_kept_a_dead_host_online() -> None:
+    judging, ahead = Judging(), NOW + timedelta(days=30)
+    presence.remembered(
+        judging, HOST, seen_at=ahead, observed_at=ahead, stopped_at=ahead + timedelta(hours=1), at=NOW
+    )
+    assert judging.presence[HOST] == Presence(seen_at=NOW, observed_at=NOW)

@@ -82,8 +82,15 @@ def remembered(
     Who was online then is given the time to come back: nobody is offline before 90 s of listening.
     """
     was_online = seen_at is not None and stopped_at is not None and stopped_at - seen_at < OFFLINE_AFTER
-    judging.presence[host_id] = Presence(seen_at=at if was_online else seen_at, observed_at=observed_at)
+    # Notes of a clock that was ahead would keep a dead host online, and its sources known, until then.
+    judging.presence[host_id] = Presence(
+        seen_at=at if was_online else _earlier(seen_at, at), observed_at=_earlier(observed_at, at)
+    )
 
 
 def _later(known: datetime | None, at: datetime) -> datetime:
     return at if known is None or at > known else known
+
+
+def _earlier(known: datetime | None, at: datetime) -> datetime | None:
+    return at if known is not None and known > at else known
