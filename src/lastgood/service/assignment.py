@@ -37,10 +37,22 @@ def assignment(fleet: Fleet, host_id: str) -> Assignment:
             name=repository.name,
             url=repository.url,
             password_file=repository.password_file,
-            # Once a repository was seen, one that is missing is a fault to be told, never to be papered over.
-            initialise=fleet.repository_evidence_of(repository.id).identity is None,
+            initialise=_may_initialise(fleet, host_id, repository.id),
         )
         for repository in (fleet.repositories[i] for i in sorted({order.repository_id for order in orders}))
     )
     content = msgspec.json.encode((repositories, orders))
     return Assignment(version=hashlib.sha256(content).hexdigest()[:16], repositories=repositories, orders=orders)
+
+
+def _may_initialise(fleet: Fleet, host_id: str, repository_id: str) -> bool:
+    """Whether this host makes the repository if it is missing.
+
+    Once it was seen, one that is missing is a fault to be told, never to be papered over. Before that one host alone
+    may, that of the oldest source: two that begin at the same minute would spoil it for each other.
+    """
+    if fleet.repository_evidence_of(repository_id).identity is not None:
+        return False
+    sources = (fleet.sources[i] for i in fleet.sources_of_repository.get(repository_id, ()))
+    oldest = next((source for source in sources if source.archived_by is None), None)
+    return oldest is not None and oldest.host_id == host_id
