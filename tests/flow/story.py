@@ -7,6 +7,7 @@ what an agent, a person or the clock would do, and decides nothing.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -88,6 +89,7 @@ class Story:
         await self.browser.aclose()
         self.faces.scrape.close()
         await self.service.stop()
+        gc.unfreeze()  # a hub holds what it loaded for the life of its process; here many hubs live in one
 
     # --- steps ------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ import pytest
 
 from tests.flow.hub import Client, close_to_plain, environment, until, up, value
 
+pytestmark = pytest.mark.xdist_group("outcomes")
+
 
 @dataclass
 class Stage:

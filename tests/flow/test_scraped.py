@@ -17,6 +17,8 @@ from tests.metrics.test_promtool import KNOWN_EXCEPTIONS
 from tests.prometheus import Prometheus, lint, prometheus
 from tests.waiting import until
 
+pytestmark = pytest.mark.xdist_group("scraped")
+
 FORMATS = {
     "text": "text/plain;version=0.0.4",
     "OpenMetrics": "application/openmetrics-text;version=1.0.0",
