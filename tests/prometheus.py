@@ -59,6 +59,21 @@ class Prometheus:
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
 
+    async def over_time(self, expression: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
+        """The range vector of an expression between two Unix times."""
+        asked = {"query": expression, "start": start, "end": end, "step": step}
+        answer = (await self._client.post("/api/v1/query_range", data=asked)).json()
+        assert answer["status"] == "success", answer
+        found: list[dict[str, Any]] = answer["data"]["result"]
+        return found
+
+    async def label_values(self, label: str, selector: str) -> list[str]:
+        """The values that a label has in the series of a selector, as Grafana's variables ask for them."""
+        answer = (await self._client.get(f"/api/v1/label/{label}/values", params={"match[]": selector})).json()
+        assert answer["status"] == "success", answer
+        found: list[str] = answer["data"]
+        return found
+
     async def value(self, expression: str) -> float | None:
         """The one value of an expression; None if it has no result."""
         found = await self.query(expression)

@@ -1,0 +1,45 @@
+"""What the program brings for Grafana and Prometheus, as its commands hand it out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.flow.hub import lastgood
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_dashboards_are_written_into_a_folder_that_is_made(tmp_path: Path) -> None:
+    folder = tmp_path / "new/dashboards"
+    done = lastgood("dashboards", "--dir", str(folder))
+    assert done.returncode == 0, done.stderr
+    written = sorted(folder.iterdir())
+    assert done.stdout.splitlines() == [str(path) for path in written]
+    assert {path.name: path.read_bytes() for path in written} == {
+        path.name: path.read_bytes() for path in (ROOT / "deploy/grafana").iterdir()
+    }
+    assert [json.loads(path.read_text())["schemaVersion"] for path in written] == [39, 39]
+
+
+def test_older_dashboards_are_replaced(tmp_path: Path) -> None:
+    older = tmp_path / "lastgood-overview.json"
+    older.write_text("{}")
+    assert lastgood("dashboards", "--dir", str(tmp_path)).returncode == 0
+    assert json.loads(older.read_text())["uid"] == "lastgood-overview"
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = lastgood("dashboards", "--dir", str(tmp_path / "file"))
+    assert done.returncode == 78
+    assert done.stdout == ""
+    (said,) = done.stderr.splitlines()
+    assert said.startswith("lastgood: The dashboard ")
+    assert "--dir" in said
+
+
+def test_rules_are_printed_as_a_rule_file() -> None:
+    done = lastgood("rules")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (ROOT / "deploy/prometheus/rules/backup.yml").read_text()
