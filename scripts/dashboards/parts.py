@@ -176,6 +176,7 @@ def board(uid: str, title: str, description: str, variables: Iterable[Any], rows
     for row in rows:
         grid.add(row)
     made.panels = grid.panels
+    made.annotations = models.AnnotationContainer(list_val=[])
     made.schema_version = SCHEMA_VERSION
     made.version = 1
     return made

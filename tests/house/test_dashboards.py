@@ -52,6 +52,7 @@ def test_grafana_takes_it_as_a_dashboard_of_schema_39_over_one_data_source(name:
     assert dashboard["uid"] == UIDS[name]
     assert "id" not in dashboard
     assert "__inputs" not in dashboard
+    assert dashboard["annotations"] == {"list": []}
     sources = [one for one in dashboard["templating"]["list"] if one["type"] == "datasource"]
     assert [(one["name"], one["query"]) for one in sources] == [("datasource", "prometheus")]
     for variable in dashboard["templating"]["list"]:
