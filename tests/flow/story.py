@@ -65,7 +65,7 @@ class Story:
         self.browser = httpx.AsyncClient(
             transport=transport, base_url="http://hub.test", cookies={"lastgood": COOKIE}
         )
-        if not self.service.fleet.hosts:
+        if not await self.service.database.read(accounts.count_users):
             await self.service.take(BEGINNING)
             await self._sign_in()
         await self.service.watch.tick()
