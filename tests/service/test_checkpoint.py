@@ -20,7 +20,7 @@ from sqlalchemy import Connection, update
 from lastgood.errors import ConfigError, StoreError
 from lastgood.fleet.changes import Changes
 from lastgood.fleet.fleet import Fleet
-from lastgood.model.fact import Fact, HostRemoved, MomentsPassed, RunFinished
+from lastgood.model.fact import Fact, HostEnrolled, HostRemoved, MomentsPassed, RunFinished
 from lastgood.model.source import DueMoment
 from lastgood.service import checkpoint as checkpoints
 from lastgood.service.checkpoint import Checkpoint, restore
@@ -29,7 +29,7 @@ from lastgood.store import history, log
 from lastgood.store.database import Database, open_database
 from lastgood.store.log import Append
 from lastgood.store.schema import fact_log, state_rows
-from tests.builders import NOW, a_run
+from tests.builders import NOW, a_host, a_run
 from tests.facts import BEGINNING, SOURCES, fold, knowledge, stories
 from tests.waiting import until
 
@@ -239,3 +239,32 @@ async def test_many_facts_are_written_without_waiting_for_the_clock(tmp_path: Pa
     rounds.cancel()
     await asyncio.wait([rounds])
     await hub.close()
+
+
+async def test_a_checkpoint_cut_off_after_its_commit_loses_nothing_that_was_noted_since(tmp_path: Path) -> None:
+    hub = await Hub.open(tmp_path)
+    await hub.tell(*BEGINNING)
+    saving = asyncio.create_task(hub.checkpoint.save())
+    while not hub.checkpoint.saves:
+        await asyncio.sleep(0)
+    saving.cancel()
+    await hub.tell(RunFinished(**_AT, run=a_run(SOURCES[0])))
+    await asyncio.gather(saving, return_exceptions=True)
+    assert await hub.checkpoint.save()
+    await hub.close()
+    again = await Hub.open(tmp_path)
+    assert knowledge(again.fleet) == knowledge(hub.fleet)
+    assert again.checkpoint.folded_upto == len(BEGINNING) + 1
+    await again.close()
+
+
+async def test_a_checkpoint_of_more_rows_than_are_written_at_once_keeps_them_all(tmp_path: Path) -> None:
+    hub = await Hub.open(tmp_path)
+    hosts = [a_host(f"host-{number}") for number in range(2 * checkpoints.ROWS_AT_ONCE + 1)]
+    await hub.tell(*(HostEnrolled(**_AT, host=host) for host in hosts))
+    await hub.checkpoint.save()
+    assert await count_logged(hub.database) == 0
+    await hub.close()
+    again = await Hub.open(tmp_path)
+    assert list(again.fleet.hosts.values()) == sorted(hosts, key=lambda host: host.id)
+    await again.close()

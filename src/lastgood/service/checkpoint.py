@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -29,6 +31,12 @@ from lastgood.store.rows import Key, encode_rows, load, rows_of, save_rows, tota
 
 EVERY_SECONDS = 5.0
 EVERY_FACTS = 20_000
+EVERY_ROWS = 50_000
+ROWS_AT_ONCE = 50
+PAUSE_SECONDS = 0.0005
+"""Between some rows and the next, so that the event loop need not fight a second thread for the interpreter."""
+
+Encoded = tuple[list[dict[str, Any]], list[Key]]
 
 _log = structlog.get_logger("lastgood.checkpoint")
 
@@ -42,14 +50,12 @@ class _Noted:
     quarantined: list[Quarantined] = field(default_factory=list)
     facts: int = 0
 
-    def before(self, later: _Noted) -> _Noted:
-        """This and what was noted later, as one."""
-        return _Noted(
-            rows={**self.rows, **later.rows},
-            moments={**self.moments, **later.moments},
-            quarantined=self.quarantined + later.quarantined,
-            facts=self.facts + later.facts,
-        )
+    def add(self, later: _Noted) -> None:
+        """Take in what was noted later."""
+        self.rows.update(later.rows)
+        self.moments.update(later.moments)
+        self.quarantined += later.quarantined
+        self.facts += later.facts
 
 
 class Checkpoint:
@@ -83,7 +89,7 @@ class Checkpoint:
     def _count(self, seq: int) -> None:
         self.learned_upto = seq
         self._noted.facts += 1
-        if self._noted.facts >= EVERY_FACTS:
+        if self._noted.facts >= EVERY_FACTS or len(self._noted.rows) >= EVERY_ROWS:
             self._many.set()
 
     async def run(self) -> None:
@@ -111,30 +117,55 @@ class Checkpoint:
             upto = self.learned_upto
             saved = False
             try:
-                await self._write(noted, {**noted.rows, **totals_of(self._fleet)}, upto)
+                parts = await self._write(noted, totals_of(self._fleet), upto)
                 saved = True
             finally:
                 if not saved:  # also when cancelled: writing it once more changes nothing, forgetting it would
-                    self._noted = noted.before(self._noted)
+                    noted.add(self._noted)
+                    self._noted = noted
                     self.failures += 1
             self.folded_upto = upto
             self.saves += 1
             self.save_seconds += time.monotonic() - began
+            await asyncio.to_thread(_let_go, noted, parts)  # may be cut off: all that counts is done
             return True
 
-    async def _write(self, noted: _Noted, values: dict[Key, Any], upto: int) -> None:
+    async def _write(self, noted: _Noted, totals: dict[Key, Any], upto: int) -> list[Encoded]:
         try:
-            keep, gone = await asyncio.to_thread(encode_rows, values)
+            parts = await asyncio.to_thread(lambda: [*_encoded(noted.rows), encode_rows(totals)])
         except (TypeError, ValueError) as error:
             raise StoreError(f"The fleet cannot be written ({error}); please report it.", retry=False) from error
 
         def write(connection: Connection) -> None:
             log.save_quarantine(connection, noted.quarantined)
-            save_ledger(connection, noted.moments.values())
-            save_rows(connection, keep, gone, upto)
+            closed = iter(noted.moments.values())
+            while some := list(islice(closed, ROWS_AT_ONCE)):
+                save_ledger(connection, some)
+            for keep, gone in parts:
+                save_rows(connection, keep, gone, upto)
             log.trim(connection, upto)
 
         await self._database.write(write, weight=GROUP_WEIGHT)
+        return parts
+
+
+def _encoded(rows: dict[Key, Any]) -> Iterator[Encoded]:
+    """The rows as the store keeps them, some at a time."""
+    left = iter(rows.items())
+    while some := dict(islice(left, ROWS_AT_ONCE)):
+        yield encode_rows(some)
+        time.sleep(PAUSE_SECONDS)
+
+
+def _let_go(noted: _Noted, parts: list[Encoded]) -> None:
+    """Free what was written, some at a time: freeing a large dictionary in one piece would hold everybody."""
+    for written in (noted.rows, noted.moments):
+        while written:
+            for _ in range(min(len(written), 20 * ROWS_AT_ONCE)):
+                written.popitem()
+            time.sleep(PAUSE_SECONDS)
+    while parts:
+        parts.pop()
 
 
 async def restore(database: Database) -> tuple[Fleet, Checkpoint]:

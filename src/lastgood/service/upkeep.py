@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
@@ -16,6 +17,7 @@ from lastgood.clock import Clock
 from lastgood.config.settings import RetentionSettings
 from lastgood.errors import StoreError
 from lastgood.fleet.fleet import Fleet
+from lastgood.service.slices import Slice
 from lastgood.store import accounts, history, records
 from lastgood.store.database import Database
 from lastgood.store.lease import Lease
@@ -23,7 +25,7 @@ from lastgood.store.log import count_quarantined
 
 NOTE_SECONDS = 30.0
 TRIM_EVERY = timedelta(hours=1)
-ROWS_A_NOTE = 5_000
+ROWS_A_NOTE = 1_000
 REQUESTS_FOR = timedelta(days=7)
 """How long a request id is remembered, so that a retry of it changes nothing."""
 
@@ -58,21 +60,32 @@ class Upkeep:
     async def note(self) -> None:
         """Write down who was heard since the last note, and that we are running."""
         now = self._clock()
-        moved = {
-            host_id: seen
-            for host_id, held in self._fleet.judging.presence.items()
-            if self._noted.get(host_id) != (seen := (held.seen_at, held.observed_at)) and held.seen_at is not None
-        }
-        changed = list(moved.items())
-        for start in range(0, len(changed), ROWS_A_NOTE):
-            some = dict(changed[start : start + ROWS_A_NOTE])
-            await self._database.write(lambda connection, some=some: records.save_presence(connection, some))  # type: ignore[misc]
-        self._noted.update(moved)
-        for host_id in self._noted.keys() - self._fleet.hosts.keys():
-            del self._noted[host_id]
-            await self._database.write(lambda connection, i=host_id: records.forget_presence(connection, i))  # type: ignore[misc]
+        moved: dict[str, records.Seen] = {}
+        piece = Slice()
+        for host_id in list(self._fleet.judging.presence):
+            held = self._fleet.presence_of(host_id)
+            seen = (held.seen_at, held.observed_at)
+            if held.seen_at is not None and self._noted.get(host_id) != seen:
+                moved[host_id] = seen
+            if len(moved) >= ROWS_A_NOTE:
+                await self._keep(moved)
+                moved = {}
+            if piece.is_over:
+                await piece.rest()
+        await self._keep(moved)
+        for host_id in list(self._noted):
+            if host_id not in self._fleet.hosts:
+                del self._noted[host_id]
+                await self._database.write(partial(records.forget_presence, host_id=host_id))
+            if piece.is_over:
+                await piece.rest()
         await self._database.write(lambda connection: records.save_alive(connection, now))
         self.quarantined = await self._database.read(count_quarantined)
+
+    async def _keep(self, moved: dict[str, records.Seen]) -> None:
+        if moved:
+            await self._database.write(partial(records.save_presence, seen=moved))
+            self._noted.update(moved)
 
     async def _trim(self) -> None:
         now = self._clock()
