@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import product
 from typing import Any
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -69,6 +70,7 @@ def expected(view: FleetView, facts: OwnFacts) -> Samples:
     page.put("rm_build_info", 1, version=facts.build.version, commit=facts.build.commit, go_version="none")
     _sources(page, view)
     _repositories(page, view)
+    _agents(page, view)
     _own(page, facts)
     return page
 
@@ -161,9 +163,24 @@ def _repositories(page: _Page, view: FleetView) -> None:
         page.put("backup_repository_locks", None if evidence.locks is None else len(evidence.locks), **told)
 
 
+def _agents(page: _Page, view: FleetView) -> None:
+    for host in view.hosts.values():
+        seen_at = view.presence[host.id].seen_at
+        if view.evaluated_at is not None and seen_at is not None:
+            age = math.floor((view.evaluated_at - seen_at).total_seconds())
+            page.put("dockmesh_agent_last_seen_seconds", max(age, 0), host=host.name)
+
+
 def _own(page: _Page, facts: OwnFacts) -> None:
     build = facts.build
-    page.put("lastgood_build_info", 1, version=build.version, commit=build.commit, python=build.python)
+    page.put(
+        "lastgood_build_info",
+        1,
+        version=build.version,
+        commit=build.commit,
+        python=build.python,
+        compression=build.compression,
+    )
     page.put("lastgood_agents_connected", facts.agents_connected)
     page.put("lastgood_quarantine_facts", facts.quarantine_rows)
     page.put("lastgood_metrics_public", facts.metrics_public)
@@ -182,15 +199,27 @@ def _own(page: _Page, facts: OwnFacts) -> None:
     for part, names in parts:
         for field, name in names.items():
             page.put(name, None if part is None else getattr(part, field))
+    if facts.scrape is not None:
+        for format_, encoding in product(("text", "openmetrics"), ("gzip", "identity")):
+            counted = facts.scrape.answers.get((format_, encoding))
+            for field, name in ANSWER.items():
+                page.put(name, getattr(counted, field, 0), format=format_, encoding=encoding)
 
 
 SCRAPE = {
-    "requests": "lastgood_scrape_requests_total",
+    "parts_ahead": "lastgood_scrape_parts_ahead_total",
     "refused": "lastgood_scrape_refused_total",
     "overloaded": "lastgood_scrape_overloaded_total",
     "failures": "lastgood_scrape_failures_total",
     "duration_seconds": "lastgood_scrape_duration_seconds",
     "size_bytes": "lastgood_scrape_size_bytes",
+}
+ANSWER = {
+    "requests": "lastgood_scrape_requests_total",
+    "bytes": "lastgood_scrape_bytes_total",
+    "wait_seconds": "lastgood_scrape_wait_seconds_total",
+    "parts_rendered": "lastgood_scrape_parts_rendered_total",
+    "parts_reused": "lastgood_scrape_parts_reused_total",
 }
 INGEST = {
     "facts": "lastgood_ingest_facts_total",

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from lastgood.fleet.fleet import Fleet, FleetView
 from lastgood.metrics.own_facts import (
+    AnswerFacts,
     Build,
     CollectorFacts,
     IngestFacts,
@@ -37,14 +38,26 @@ from tests.builders import (
 )
 
 OWN = OwnFacts(
-    build=Build(version="1.2.3", commit="0123abcd", python="3.11.2"),
+    build=Build(version="1.2.3", commit="0123abcd", python="3.11.2", compression="isal 1.7.2"),
     agents_connected=11,
     collectors={
         "restic": CollectorFacts(success=True, duration_seconds=1.25, last_success_at=NOW),
         "slow one": CollectorFacts(success=False, duration_seconds=60.0, last_success_at=NOW - timedelta(days=1)),
         "unborn": CollectorFacts(),
     },
-    scrape=ScrapeFacts(requests=9, refused=2, overloaded=1, failures=0, duration_seconds=0.0625, size_bytes=4096),
+    scrape=ScrapeFacts(
+        answers={
+            ("openmetrics", "gzip"): AnswerFacts(
+                requests=9, bytes=36_864, wait_seconds=0.125, parts_rendered=70, parts_reused=830
+            )
+        },
+        parts_ahead=44,
+        refused=2,
+        overloaded=1,
+        failures=0,
+        duration_seconds=0.0625,
+        size_bytes=4096,
+    ),
     ingest=IngestFacts(facts=1000, duplicates=3, quarantined=1),
     store=StoreFacts(commits=250, commit_seconds=1.5, failures=0, queue_depth=2),
     quarantine_rows=1,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastgood.metrics.negotiate import asked_vocabularies, body_format, takes_gzip
+from lastgood.metrics.negotiate import asked_page, body_format, takes_gzip
 from lastgood.metrics.text import Format
 
 OM, PROTO = "application/openmetrics-text", "application/vnd.google.protobuf"
@@ -128,25 +128,25 @@ KNOWN = ("rm", "backup", "own")
     ],
 )
 def test_a_query_limits_the_page_in_our_order(query: str, names: tuple[str, ...]) -> None:
-    asked = asked_vocabularies(query, KNOWN)
+    asked = asked_page(query, KNOWN)
     assert (asked.names, asked.fault) == (names, None)
 
 
 @pytest.mark.parametrize("query", ["vocabulary=", "vocabulary=RM", "vocabulary=rm&vocabulary=x", "vocabulary=%00%ff"])
 def test_an_unknown_vocabulary_is_refused_with_those_that_are_known(query: str) -> None:
-    asked = asked_vocabularies(query, KNOWN)
+    asked = asked_page(query, KNOWN)
     assert asked.names == ()
     assert asked.fault is not None
     assert asked.fault.endswith("known are rm, backup, own.")
 
 
 def test_a_query_of_very_many_fields_is_refused() -> None:
-    assert asked_vocabularies("&".join(["vocabulary=rm"] * 101), KNOWN).fault == "The query has more than 100 fields."
+    assert asked_page("&".join(["vocabulary=rm"] * 101), KNOWN).fault == "The query has more than 100 fields."
 
 
 @given(header=st.text(st.characters(max_codepoint=255)))
 def test_no_header_and_no_query_breaks_the_choice(header: str) -> None:
     assert body_format(header) in Format
     assert takes_gzip(header) in (True, False)
-    asked = asked_vocabularies(header, KNOWN)
+    asked = asked_page(header, KNOWN)
     assert (asked.fault is None) == bool(asked.names)

@@ -22,8 +22,10 @@ from lastgood.metrics.own_facts import OwnFacts, ProcessFacts
 from lastgood.metrics.text import Format
 from lastgood.metrics.vocabulary import Vocabulary
 from lastgood.secret import Secret
+from lastgood.web.door import Door
+from lastgood.web.exposition import Exposition
 from lastgood.web.scrape import Scrape
-from tests.metrics.expectation import expected, parsed
+from tests.metrics.expectation import expected, key, parsed
 from tests.metrics.fleets import NEWBORN, OWN, twelve_hosts
 from tests.serving import serving
 from tests.waiting import until
@@ -33,14 +35,18 @@ TOKEN = "correct horse"
 STILL = ProcessFacts(cpu_seconds=1.0)
 
 VIEW = twelve_hosts()
+PLAIN = {"format": "text", "encoding": "identity"}
 
 
 @asynccontextmanager
 async def scraping(
     gate: Gate = OPEN, view: Callable[[], FleetView] = lambda: VIEW, **options: Any
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Scrape]]:
-    options.setdefault("own", lambda: OWN)
-    scrape = Scrape(view=view, gate=gate, process=lambda: STILL, **options)
+    own: Callable[[], OwnFacts] = options.pop("own", lambda: OWN)
+    door = Door(gate, **{name: options.pop(name) for name in ("tokens_exist", "find_token") if name in options})
+    kept = {name: options.pop(name) for name in ("vocabularies", "shards") if name in options}
+    pages = Exposition(moment=view, own=lambda: replace(own(), scrape=scrape.facts), process=lambda: STILL, **kept)
+    scrape = Scrape(pages, door, **options)
     try:
         async with serving(scrape) as address:
             limits = httpx.Limits(max_connections=100)
@@ -50,20 +56,26 @@ async def scraping(
         scrape.close()
 
 
+def asked(scrape: Scrape) -> int:
+    return sum(answer.requests for answer in scrape.facts.answers.values())
+
+
 async def test_the_body_is_the_page_of_this_moment_and_counts_its_own_scrape() -> None:
     async with scraping() as (client, scrape):
         answer = await client.get("/metrics", headers={"Accept-Encoding": "identity"})
         facts = replace(OWN, process=STILL)
         first = parsed(answer.content, Format.TEXT)
-        assert first["lastgood_scrape_requests_total", frozenset()] == 1
+        assert first[key("lastgood_scrape_requests_total", PLAIN)] == 1
         assert ("lastgood_scrape_duration_seconds", frozenset()) not in first
         told = {series: value for series, value in first.items() if not series[0].startswith("lastgood_scrape_")}
         assert told == expected(VIEW, replace(facts, scrape=None))
         second = parsed((await client.get("/metrics", headers={"Accept-Encoding": "identity"})).content, Format.TEXT)
-        assert second["lastgood_scrape_requests_total", frozenset()] == 2
+        assert second[key("lastgood_scrape_requests_total", PLAIN)] == 2
+        assert second[key("lastgood_scrape_bytes_total", PLAIN)] == len(answer.content)
+        assert second[key("lastgood_scrape_parts_rendered_total", PLAIN)] > 30
         assert second["lastgood_scrape_size_bytes", frozenset()] == len(answer.content)
         assert second["lastgood_scrape_duration_seconds", frozenset()] > 0
-        assert scrape.facts.requests == 2
+        assert asked(scrape) == 2
 
 
 @pytest.mark.parametrize(
@@ -114,7 +126,7 @@ async def test_only_the_vocabularies_that_were_asked_for_are_told() -> None:
         assert {name.split("_")[0] for name in names} == {"rm", "backup"}
         refused = await client.get("/metrics?vocabulary=kopia")
         assert refused.status_code == 400
-        assert refused.text == "There is no vocabulary 'kopia'; known are rm, backup, own.\n"
+        assert refused.text == "There is no vocabulary 'kopia'; known are rm, backup, dockmesh, own.\n"
 
 
 async def test_what_lies_below_the_path_does_not_exist() -> None:
@@ -189,7 +201,7 @@ async def test_scrapers_that_come_during_a_rendering_share_it() -> None:
 
     async with scraping(view=view, vocabularies=[doors.vocabulary]) as (client, scrape):
         requests = [asyncio.create_task(client.get("/metrics")) for _ in range(10)]
-        await until(lambda: _true(scrape.facts.requests == 10), "ten requests inside")
+        await until(lambda: _true(asked(scrape) == 10), "ten requests inside")
         doors.opened.set()
         answers = await asyncio.gather(*requests)
     assert {answer.content for answer in answers} == {b"# HELP door A help.\n# TYPE door gauge\ndoor 1\n"}
@@ -204,7 +216,7 @@ async def test_one_scrape_too_many_is_sent_away_and_the_others_are_served() -> N
     doors = Doors()
     async with scraping(vocabularies=[doors.vocabulary], most_requests=3) as (client, scrape):
         requests = [asyncio.create_task(client.get("/metrics")) for _ in range(3)]
-        await until(lambda: _true(scrape.facts.requests == 3), "three requests inside")
+        await until(lambda: _true(asked(scrape) == 3), "three requests inside")
         sent_away = await client.get("/metrics")
         assert (sent_away.status_code, sent_away.headers["retry-after"]) == (503, "5")
         doors.opened.set()
@@ -229,7 +241,7 @@ async def test_a_scraper_that_leaves_ends_nobody_elses_rendering() -> None:
         first = asyncio.create_task(client.get("/metrics"))
         await until(lambda: _true(doors.entered == 1), "the rendering has begun")
         second = asyncio.create_task(client.get("/metrics"))
-        await until(lambda: _true(scrape.facts.requests == 2), "the second request inside")
+        await until(lambda: _true(asked(scrape) == 2), "the second request inside")
         first.cancel()
         doors.opened.set()
         assert (await second).status_code == 200

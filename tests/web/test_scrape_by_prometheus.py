@@ -14,6 +14,8 @@ from lastgood.auth.gate import Gate
 from lastgood.fleet.fleet import FleetView
 from lastgood.model.job import RunKind, Status
 from lastgood.secret import Secret
+from lastgood.web.door import Door
+from lastgood.web.exposition import Exposition
 from lastgood.web.scrape import Scrape
 from tests.metrics.fleets import OWN, awkward, twelve_hosts
 from tests.prometheus import Prometheus, prometheus
@@ -50,7 +52,8 @@ def job(name: str, address: str, folder: Path, token: str = TOKEN, **options: An
 
 @asynccontextmanager
 async def hub(view: FleetView) -> AsyncIterator[tuple[str, Scrape]]:
-    scrape = Scrape(view=lambda: view, own=lambda: OWN, gate=Gate(token=Secret(TOKEN)))
+    pages = Exposition(moment=lambda: view, own=lambda: OWN)
+    scrape = Scrape(pages, Door(Gate(token=Secret(TOKEN))))
     try:
         async with serving(scrape) as address:
             yield address, scrape

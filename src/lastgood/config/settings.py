@@ -110,6 +110,20 @@ class MetricsSettings(Struct, frozen=True, kw_only=True):
         bool,
         Meta(description="`false` asks nobody for a token; with no networks set `/metrics` is then public."),
     ] = True
+    shards: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Into how many shards `?shard=` divides `/metrics`; the same for every replica.",
+        ),
+    ] = 1
+    uncompressed_at_once: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="How many large pages are sent uncompressed at once; one more is asked to come again later.",
+        ),
+    ] = 2
     partial_is_success: Annotated[
         bool,
         Meta(

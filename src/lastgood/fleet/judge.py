@@ -61,10 +61,13 @@ class Verdict:
 
 def observed_at(known: Known, source: Source, now: datetime) -> datetime | None:
     """The last moment for which we know what happened to it: now, while its agent is connected and in step."""
-    presence = known.presence_of(source.host_id)
+    return last_known_at(known.presence_of(source.host_id), known.evidence_of(source.id).observed_at, now)
+
+
+def last_known_at(presence: Presence, told_at: datetime | None, now: datetime) -> datetime | None:
+    """The same, from what the host's heartbeats and the newest fact about the source (``told_at``) say."""
     if presence.is_observing:
         return now
-    told_at = known.evidence_of(source.id).observed_at
     if presence.observed_at is None or told_at is None:
         return presence.observed_at or told_at
     return max(presence.observed_at, told_at)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from lastgood.metrics import backup, own, rm
+from lastgood.metrics import backup, dockmesh, own, rm
 from lastgood.metrics.family import refuse_clashes
 from lastgood.metrics.vocabulary import Vocabulary
 
 
 def vocabularies(*, partial_is_success: bool = False) -> tuple[Vocabulary, ...]:
     """Every vocabulary under these settings, in the order of the documentation."""
-    return (rm.vocabulary(partial_is_success=partial_is_success), backup.VOCABULARY, own.VOCABULARY)
+    return (
+        rm.vocabulary(partial_is_success=partial_is_success),
+        backup.VOCABULARY,
+        dockmesh.VOCABULARY,
+        own.VOCABULARY,
+    )
 
 
 VOCABULARIES = vocabularies()

@@ -7,13 +7,15 @@ rule: a value that nobody knows is an absent row, and every name here passes pro
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from lastgood.fleet.fleet import FleetView
-from lastgood.fleet.judge import observed_at
+from lastgood.fleet.judge import last_known_at
 from lastgood.fleet.weigh import is_proven_good
-from lastgood.metrics.entities import REPOSITORY, SOURCE, epoch
-from lastgood.metrics.family import Family, Type, Value
+from lastgood.metrics.entities import REPOSITORY, SOURCE, aged_value, epoch
+from lastgood.metrics.family import Aged, Family, Instant, Type, Value
 from lastgood.metrics.vocabulary import Vocabulary
+from lastgood.model.host import ABSENT
 from lastgood.model.job import Outcome, Run
 from lastgood.model.repository import RepositoryState
 from lastgood.model.source import last_good
@@ -99,10 +101,17 @@ def _due(view: FleetView, source_id: str) -> Value:
     return None if archived else epoch(view.evidence_of(source_id).due_at)
 
 
-def _observed(view: FleetView, source_id: str) -> Value:
-    if view.evaluated_at is None:
-        return None
-    return epoch(observed_at(view, view.sources[source_id], view.evaluated_at))
+def _observed_base(view: FleetView, source_id: str) -> object:
+    return view.sources[source_id].host_id, view.evidence_of(source_id).observed_at
+
+
+def _observed(now: Instant, base: tuple[str, datetime | None]) -> int | None:
+    host_id, told_at = base
+    presence = now.presence.get(host_id, ABSENT)
+    return now.seconds if presence.is_observing else epoch(last_known_at(presence, told_at, now.at))
+
+
+OBSERVED: Aged[FleetView] = Aged(_observed_base, _observed)
 
 
 def _repository_up(view: FleetView, repository_id: str) -> Value:
@@ -115,7 +124,13 @@ def _locks(view: FleetView, repository_id: str) -> Value:
     return None if locks is None else len(locks)
 
 
-def _of_source(name: str, help_: str, value: Callable[[FleetView, str], Value], *reads: str) -> Family[FleetView]:
+def _of_source(
+    name: str,
+    help_: str,
+    value: Callable[[FleetView, str], Value],
+    *reads: str,
+    aged: Aged[FleetView] | None = None,
+) -> Family[FleetView]:
     """A row a source. Its labels name host and repository, so a renamed one touches it too."""
     return Family(
         name=name,
@@ -126,6 +141,7 @@ def _of_source(name: str, help_: str, value: Callable[[FleetView, str], Value], 
         label_names=SOURCE_LABELS,
         labels=_source,
         value=value,
+        aged=aged,
     )
 
 
@@ -203,9 +219,10 @@ FAMILIES: tuple[Family[FleetView], ...] = (
     _of_source(
         "backup_observed_timestamp_seconds",
         "Unix time up to which lastgood knows what happened to this source.",
-        _observed,
+        aged_value(OBSERVED),
         "presence",
         "clock",
+        aged=OBSERVED,
     ),
     _of_source(
         "backup_expected_runs_total",

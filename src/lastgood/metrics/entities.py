@@ -6,28 +6,55 @@ ids alone, so two bodies of one moment are the same bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from lastgood.fleet.durations import LABELS
 from lastgood.fleet.fleet import FleetView
-from lastgood.metrics.family import Entity
+from lastgood.metrics.family import Aged, Entity, Instant, Value
 from lastgood.metrics.own_facts import OwnFacts
 from lastgood.model.alert import Severity
+
+FORMATS = ("openmetrics", "text")
+ENCODINGS = ("gzip", "identity")
 
 HUB: Entity[Any] = Entity("hub", lambda _moment: ("",))
 """The one thing that stands for the whole; its id is empty."""
 
-HOST: Entity[FleetView] = Entity("host", lambda view: sorted(view.hosts))
-SOURCE: Entity[FleetView] = Entity("source", lambda view: sorted(view.sources))
-REPOSITORY: Entity[FleetView] = Entity("repository", lambda view: sorted(view.repositories))
+HOST: Entity[FleetView] = Entity("host", lambda view: sorted(view.hosts), lambda view: view.hosts)
+SOURCE: Entity[FleetView] = Entity("source", lambda view: sorted(view.sources), lambda view: view.sources)
+REPOSITORY: Entity[FleetView] = Entity(
+    "repository", lambda view: sorted(view.repositories), lambda view: view.repositories
+)
 SEVERITY: Entity[FleetView] = Entity("severity", lambda _view: sorted(Severity))
 COLLECTOR: Entity[OwnFacts] = Entity("collector", lambda facts: sorted(facts.collectors))
+
+ANSWERS = {f"{format_}/{encoding}": (format_, encoding) for format_ in FORMATS for encoding in ENCODINGS}
+"""Every way to send a page."""
+
+ANSWER: Entity[OwnFacts] = Entity("answer", lambda _facts: tuple(ANSWERS))
 
 RUNS = {f"{kind}/{status}": (kind, status) for kind, status in sorted(LABELS)}
 """Every kind of run with every way to end; their histograms exist from the start."""
 
 ENDED_RUNS: Entity[FleetView] = Entity("ended_runs", lambda _view: tuple(RUNS))
+
+
+def instant(view: FleetView) -> Instant | None:
+    """The instant of a moment; None before the first evaluation."""
+    at = view.evaluated_at
+    return None if at is None else Instant(at, int(at.timestamp()), view.presence)
+
+
+def aged_value(aged: Aged[FleetView]) -> Callable[[FleetView, str], Value]:
+    """The value of an aged family in a frozen view."""
+
+    def value(view: FleetView, thing_id: str) -> Value:
+        now, base = instant(view), aged.base(view, thing_id)
+        return None if now is None or base is None else aged.told(now, base)
+
+    return value
 
 
 def epoch(at: datetime | None) -> int | None:

@@ -9,11 +9,12 @@ Names follow the Prometheus text format 0.0.4 and OpenMetrics 1.0.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 V = TypeVar("V")
 """The moment a family reads: a ``FleetView``, or ``OwnFacts``."""
@@ -41,10 +42,35 @@ Value = int | float | Histogram | None
 
 @dataclass(frozen=True, slots=True)
 class Entity(Generic[V]):
-    """A kind of thing that rows stand on; ``ids`` gives all of them, in the order of their rows."""
+    """A kind of thing that rows stand on; ``ids`` gives all of them, in the order of their rows.
+
+    ``things`` is set for kinds that come and go in large numbers, and gives them by id without sorting: their rows
+    are kept in parts and spread over shards. The rows of other kinds are few, and stand in shard 0.
+    """
 
     kind: str
     ids: Callable[[V], Sequence[str]]
+    things: Callable[[V], Mapping[str, object]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """What moves without anybody telling: the clock, and who was heard when. The one moment of a whole page."""
+
+    at: datetime
+    seconds: int
+    presence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Aged(Generic[V]):
+    """A value that changes with the clock: ``base`` is kept with the row, ``told`` makes the value of it.
+
+    A base of None is an absent row. ``base`` reads the moment like any value; ``told`` reads nothing but the instant.
+    """
+
+    base: Callable[[V, str], object]
+    told: Callable[[Instant, Any], int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +78,8 @@ class Family(Generic[V]):
     """One family. ``name`` is that of its samples, so a counter's ends in ``_total``.
 
     ``reads`` names the other kinds whose change touches its rows. Families with the same ``labels`` function share
-    the text of their labels. ``bounds`` are a histogram's upper bounds, without +Inf.
+    the text of their labels. ``bounds`` are a histogram's upper bounds, without +Inf. A family whose values change
+    with the clock says by ``aged`` how; its ``value`` then says the same for a frozen moment.
     """
 
     name: str
@@ -64,6 +91,7 @@ class Family(Generic[V]):
     labels: Callable[[V, str], tuple[str, ...]] | None = None
     reads: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
+    aged: Aged[V] | None = None
 
     def __post_init__(self) -> None:
         fault = next(_faults(self), None)

@@ -30,9 +30,10 @@ class _Wish:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The vocabularies a query names, in our order; ``fault`` is the sentence for a 400."""
+    """The vocabularies a query names, in our order, and the shard; ``fault`` is the sentence for a 400."""
 
     names: tuple[str, ...]
+    shard: int | None = None
     fault: str | None = None
 
 
@@ -70,17 +71,33 @@ def takes_gzip(accept_encoding: str) -> bool:
     return gzip > 0 and gzip >= wishes.get("identity", 0.0)
 
 
-def asked_vocabularies(query: str, known: Sequence[str]) -> Asked:
-    """Those that ``vocabulary=`` names, all of them if it is not there; other fields are none of our business."""
+def asked_page(query: str, known: Sequence[str], shards: int = 1) -> Asked:
+    """What ``vocabulary=`` (all without it) and ``shard=k`` or ``k/n`` name; other fields are no business of ours."""
     try:
         fields = parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError:
-        return Asked((), f"The query has more than {_MOST_FIELDS} fields.")
+        return Asked((), fault=f"The query has more than {_MOST_FIELDS} fields.")
     wanted = {value for name, value in fields if name == "vocabulary"}
     strangers = sorted(wanted - set(known))
     if strangers:
-        return Asked((), f"There is no vocabulary {strangers[0][:100]!r}; known are {', '.join(known)}.")
-    return Asked(tuple(name for name in known if not wanted or name in wanted))
+        return Asked((), fault=f"There is no vocabulary {strangers[0][:100]!r}; known are {', '.join(known)}.")
+    names = tuple(name for name in known if not wanted or name in wanted)
+    asked = {value for name, value in fields if name == "shard"}
+    if not asked:
+        return Asked(names)
+    shard = _shard(asked.pop(), shards) if len(asked) == 1 else None
+    if shard is None:
+        return Asked(
+            (), fault=f"There is no such shard; metrics.shards is {shards}, so ask for one of 0 to {shards - 1}."
+        )
+    return Asked(names, shard)
+
+
+def _shard(text: str, shards: int) -> int | None:
+    """The number in ``k`` or ``k/n``; None unless it is one of ours."""
+    number, _, of = text.partition("/")
+    fits = number.isascii() and number.isdecimal() and len(number) < 10 and int(number) < shards
+    return int(number) if fits and of in ("", str(shards)) else None
 
 
 def _ranges(header: str) -> Iterator[tuple[str, dict[str, str], float]]:

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lastgood.metrics.entities import COLLECTOR, HUB, epoch
+from lastgood.metrics.entities import ANSWER, ANSWERS, COLLECTOR, HUB, epoch
 from lastgood.metrics.family import Family, Type, Value
-from lastgood.metrics.own_facts import IngestFacts, OwnFacts, ProcessFacts, ScrapeFacts, StoreFacts
+from lastgood.metrics.own_facts import (
+    NO_ANSWERS,
+    AnswerFacts,
+    IngestFacts,
+    OwnFacts,
+    ProcessFacts,
+    ScrapeFacts,
+    StoreFacts,
+)
 from lastgood.metrics.vocabulary import Vocabulary
 
 
@@ -26,6 +34,21 @@ def _of_hub(name: str, help_: str, value: Callable[[OwnFacts], Value]) -> Family
 
 def _of_scrape(name: str, help_: str, value: Callable[[ScrapeFacts], Value]) -> Family[OwnFacts]:
     return _of_hub(name, help_, lambda facts: None if facts.scrape is None else value(facts.scrape))
+
+
+def _of_answer(name: str, help_: str, value: Callable[[AnswerFacts], Value]) -> Family[OwnFacts]:
+    def told(facts: OwnFacts, answer: str) -> Value:
+        return None if facts.scrape is None else value(facts.scrape.answers.get(ANSWERS[answer], NO_ANSWERS))
+
+    return Family(
+        name=name,
+        help=help_,
+        type=Type.COUNTER,
+        entity=ANSWER,
+        label_names=("format", "encoding"),
+        labels=lambda _facts, answer: ANSWERS[answer],
+        value=told,
+    )
 
 
 def _of_ingest(name: str, help_: str, value: Callable[[IngestFacts], Value]) -> Family[OwnFacts]:
@@ -51,15 +74,21 @@ def _of_collector(name: str, help_: str, value: Callable[[OwnFacts, str], Value]
     )
 
 
-FAMILIES: tuple[Family[OwnFacts], ...] = (
-    Family(
-        name="lastgood_build_info",
-        help="Always 1; the labels say which build answers.",
-        entity=HUB,
-        label_names=("version", "commit", "python"),
-        labels=lambda facts, _id: (facts.build.version, facts.build.commit, facts.build.python),
-        value=lambda _facts, _id: 1,
+BUILD_INFO: Family[OwnFacts] = Family(
+    name="lastgood_build_info",
+    help="Always 1; the labels say which build answers, and by which library it compresses.",
+    entity=HUB,
+    label_names=("version", "commit", "python", "compression"),
+    labels=lambda facts, _id: (
+        facts.build.version,
+        facts.build.commit,
+        facts.build.python,
+        facts.build.compression,
     ),
+    value=lambda _facts, _id: 1,
+)
+
+FAMILIES: tuple[Family[OwnFacts], ...] = (
     _of_hub("lastgood_agents_connected", "Agents connected to this process.", lambda facts: facts.agents_connected),
     _of_hub(
         "lastgood_last_evaluation_timestamp_seconds",
@@ -91,10 +120,35 @@ FAMILIES: tuple[Family[OwnFacts], ...] = (
         "Unix time at which this collector last succeeded; what it told keeps that age.",
         lambda facts, name: epoch(facts.collectors[name].last_success_at),
     ),
-    _of_scrape(
+    _of_answer(
         "lastgood_scrape_requests_total",
-        "Requests for this page, this one included.",
-        lambda scrape: scrape.requests,
+        "Requests for this page that were let in, this one included.",
+        lambda answer: answer.requests,
+    ),
+    _of_answer(
+        "lastgood_scrape_bytes_total",
+        "Bytes of the pages that were sent, compressed if they were.",
+        lambda answer: answer.bytes,
+    ),
+    _of_answer(
+        "lastgood_scrape_wait_seconds_total",
+        "Time that requests waited until their page was ready to be sent.",
+        lambda answer: answer.wait_seconds,
+    ),
+    _of_answer(
+        "lastgood_scrape_parts_rendered_total",
+        "Parts of pages that had to be made while a request waited.",
+        lambda answer: answer.parts_rendered,
+    ),
+    _of_answer(
+        "lastgood_scrape_parts_reused_total",
+        "Parts of pages that were there when a request came.",
+        lambda answer: answer.parts_reused,
+    ),
+    _of_scrape(
+        "lastgood_scrape_parts_ahead_total",
+        "Parts of pages that were made anew soon after a change, before a request came.",
+        lambda scrape: scrape.parts_ahead,
     ),
     _of_scrape(
         "lastgood_scrape_refused_total",
@@ -113,7 +167,7 @@ FAMILIES: tuple[Family[OwnFacts], ...] = (
     ),
     _of_scrape(
         "lastgood_scrape_duration_seconds",
-        "How long the newest finished rendering took.",
+        "How long the newest page took until it was ready to be sent.",
         lambda scrape: scrape.duration_seconds,
     ),
     _of_scrape(
@@ -176,4 +230,5 @@ VOCABULARY = Vocabulary(
     name="own",
     purpose="How lastgood itself is doing: collectors, database, scrapes and the process.",
     own=FAMILIES,
+    fixed=(BUILD_INFO,),
 )

@@ -15,11 +15,12 @@ UNKNOWN_COMMIT = "unknown"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """Which program this is; ``python`` is the interpreter's version."""
+    """Which program this is; ``python`` is the interpreter's version, ``compression`` the library that makes gzip."""
 
     version: str
     commit: str = UNKNOWN_COMMIT
     python: str = ""
+    compression: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +33,28 @@ class CollectorFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScrapeFacts:
-    """What the scrape endpoint counted; the last rendering is None before the first."""
+class AnswerFacts:
+    """What was counted of the pages in one format and encoding."""
 
     requests: int = 0
+    bytes: int = 0
+    wait_seconds: float = 0.0
+    parts_rendered: int = 0
+    parts_reused: int = 0
+
+
+NO_ANSWERS = AnswerFacts()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScrapeFacts:
+    """What the scrape endpoint counted; the last page is None before the first.
+
+    ``answers`` are by format and encoding; ``parts_ahead`` were made before anybody asked for them.
+    """
+
+    answers: Mapping[tuple[str, str], AnswerFacts] = field(default_factory=dict)
+    parts_ahead: int = 0
     refused: int = 0
     overloaded: int = 0
     failures: int = 0

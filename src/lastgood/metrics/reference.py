@@ -25,6 +25,7 @@ An unknown value is an absent row, never 0. A row stands on one thing (*one row 
 _THINGS = {
     "hub": "the hub",
     "ended_runs": "kind and status",
+    "answer": "format and encoding",
 }
 
 

@@ -210,5 +210,5 @@ def vocabulary(*, partial_is_success: bool = False) -> Vocabulary:
         name="rm",
         purpose="Drop-in for the metrics of restic-manager: its dashboards and rules work unchanged.",
         fleet=families(partial_is_success=partial_is_success),
-        own=(BUILD_INFO,),
+        fixed=(BUILD_INFO,),
     )

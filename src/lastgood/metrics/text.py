@@ -45,16 +45,23 @@ def chunks(sections: Iterable[Section], format_: Format) -> Iterator[bytes]:
     texts = _LabelTexts()
     pairs = [(family, section.moment) for section in sections for family in section.families]
     for family, moment in sorted(pairs, key=lambda pair: pair[0].name):
-        yield _head(family, format_)
+        yield head(family, format_)
         ids = texts.ids(family, moment)
         labels = texts.labels(family, moment)
         for start in range(0, len(ids), ROWS_A_CHUNK):
             end = start + ROWS_A_CHUNK
-            text = _rows(family, moment, ids[start:end], labels[start:end], format_)
+            text = rows(family, moment, ids[start:end], labels[start:end], format_)
             if text:
                 yield text.encode()
     if format_ is Format.OPENMETRICS:
         yield b"# EOF\n"
+
+
+def whole(family: Family[Any], moment: object, format_: Format) -> bytes:
+    """A family that has few rows, metadata lines and all."""
+    texts = _LabelTexts()
+    ids = texts.ids(family, moment)
+    return head(family, format_) + rows(family, moment, ids, texts.labels(family, moment), format_).encode()
 
 
 class _LabelTexts:
@@ -82,7 +89,7 @@ class _LabelTexts:
         return self._labels[key]
 
 
-def _head(family: Family[Any], format_: Format) -> bytes:
+def head(family: Family[Any], format_: Format) -> bytes:
     if format_ is Format.TEXT:
         name, help_ = family.name, family.help.replace("\\", "\\\\")
     else:
@@ -90,7 +97,8 @@ def _head(family: Family[Any], format_: Format) -> bytes:
     return f"# HELP {name} {help_}\n# TYPE {name} {family.type}\n".encode()
 
 
-def _rows(family: Family[Any], moment: object, ids: Sequence[str], labels: Sequence[str], format_: Format) -> str:
+def rows(family: Family[Any], moment: object, ids: Sequence[str], labels: Sequence[str], format_: Format) -> str:
+    """The sample lines of these entities; ``labels`` are their label texts."""
     name, value = family.name, family.value
     if family.type is Type.HISTOGRAM:
         edges = [bound_text(bound, format_) for bound in (*family.bounds, math.inf)]

@@ -18,16 +18,20 @@ from lastgood.metrics.text import Section
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """``fleet`` families read a ``FleetView``, ``own`` families the process; ``purpose`` is for the documentation."""
+    """``fleet`` families read a ``FleetView``, ``own`` families the process; ``purpose`` is for the documentation.
+
+    ``fixed`` families read the process too, but only what never changes while it runs.
+    """
 
     name: str
     purpose: str
     fleet: tuple[Family[FleetView], ...] = ()
     own: tuple[Family[OwnFacts], ...] = ()
+    fixed: tuple[Family[OwnFacts], ...] = ()
 
     @property
     def families(self) -> tuple[Family[Any], ...]:
-        return tuple(sorted((*self.fleet, *self.own), key=lambda family: family.name))
+        return tuple(sorted((*self.fleet, *self.own, *self.fixed), key=lambda family: family.name))
 
 
 def sections(vocabularies: Iterable[Vocabulary], view: FleetView, facts: OwnFacts) -> list[Section]:
@@ -35,5 +39,5 @@ def sections(vocabularies: Iterable[Vocabulary], view: FleetView, facts: OwnFact
     chosen = list(vocabularies)
     return [
         Section([family for vocabulary in chosen for family in vocabulary.fleet], view),
-        Section([family for vocabulary in chosen for family in vocabulary.own], facts),
+        Section([family for vocabulary in chosen for family in (*vocabulary.own, *vocabulary.fixed)], facts),
     ]

@@ -6,7 +6,7 @@ rule: nothing of the hub extra is imported here, since stand-alone exporters ser
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -28,12 +28,27 @@ def header_lines(scope: Scope, name: bytes) -> list[str]:
 
 async def answer(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:
     """Send a whole answer; a HEAD request gets its headers only."""
+    await send(_start(status, headers, len(body)))
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+async def answer_in_pieces(
+    scope: Scope, send: Send, status: int, headers: Headers, size: int, pieces: AsyncIterator[bytes]
+) -> None:
+    """Send an answer of ``size`` bytes as fast as it is taken, without holding it whole."""
+    await send(_start(status, headers, size))
+    if scope["method"] != "HEAD":
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _start(status: int, headers: Headers, size: int) -> Message:
     lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     # Names of hosts are strangers' words: no browser may guess that they are markup.
     lines.append((b"x-content-type-options", b"nosniff"))
-    lines.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": lines})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+    lines.append((b"content-length", str(size).encode()))
+    return {"type": "http.response.start", "status": status, "headers": lines}
 
 
 async def say(scope: Scope, send: Send, status: int, sentence: str, headers: Headers = ()) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from lastgood import __version__
 from lastgood.metrics.own_facts import UNKNOWN_COMMIT, Build, ProcessFacts
+from lastgood.metrics.pack import LIBRARY
 
 COMMIT_FILE = Path(__file__).parent.parent / "COMMIT"
 """Written by whoever builds an image or a package; holds the commit and nothing else."""
@@ -72,6 +73,7 @@ def read_build(commit_file: Path = COMMIT_FILE) -> Build:
         version=__version__,
         commit=_commit_from(commit_file) or _commit_installed() or UNKNOWN_COMMIT,
         python=platform.python_version(),
+        compression=LIBRARY,
     )
 
 

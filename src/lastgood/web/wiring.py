@@ -5,8 +5,8 @@ Nothing is decided here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from lastgood.auth.gate import Gate
@@ -18,10 +18,13 @@ from lastgood.model.fact import Fact
 from lastgood.service.service import Service
 from lastgood.web.app import create_app
 from lastgood.web.asgi import App
+from lastgood.web.door import Door
+from lastgood.web.exposition import Exposition
 from lastgood.web.health import health_routes
 from lastgood.web.process import read_build
 from lastgood.web.scrape import Scrape
 from lastgood.web.site import Actor, Site
+from lastgood.web.targets import Targets
 from lastgood.wire.frames import Progress
 
 
@@ -51,13 +54,21 @@ def gate_of(settings: Settings) -> Gate:
 
 def faces_of(service: Service) -> Faces:
     """Everything that listens on the hub's port."""
-    scrape = Scrape(
-        view=service.view,
-        own=_own_facts(service),
-        gate=gate_of(service.settings),
-        vocabularies=vocabularies(partial_is_success=service.settings.metrics.partial_is_success),
+    metrics, door = service.settings.metrics, Door(gate_of(service.settings))
+    tell_own = _own_facts(service)
+    pages = Exposition(
+        moment=lambda: service.fleet,
+        own=lambda: replace(tell_own(), scrape=scrape.facts),
+        vocabularies=vocabularies(partial_is_success=metrics.partial_is_success),
+        shards=metrics.shards,
     )
-    mounts: dict[str, App] = {"/metrics": scrape, **health_routes(lambda: _unready(service))}
+    scrape = Scrape(pages, door, uncompressed_at_once=metrics.uncompressed_at_once)
+    service.hear(pages.changed)
+    mounts: dict[str, App] = {
+        "/metrics": scrape,
+        "/sd/prometheus": Targets(door, service.settings.server.public_url, metrics.shards),
+        **health_routes(lambda: _unready(service)),
+    }
     return Faces(app=cast(App, create_app(site_of(service), cast(Any, mounts))), scrape=scrape)
 
 
@@ -103,7 +114,7 @@ def _unready(service: Service) -> str | None:
     return None if service.ready else "lastgood is starting or ending."
 
 
-def _own_facts(service: Service) -> Any:
+def _own_facts(service: Service) -> Callable[[], OwnFacts]:
     build = read_build()
 
     def facts() -> OwnFacts:

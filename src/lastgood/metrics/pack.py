@@ -1,0 +1,172 @@
+"""Text in pieces to one gzip member: each piece deflated alone, kept, and used again in any body that holds it.
+
+Takes the text of a part of a page, gives its deflated bytes with CRC and length; pieces strung together are a member
+without any pass over clear text. The one rule: one member only; wget and httpx silently stop after the first.
+Formats: RFC 1951 and 1952, level 1, every piece ended by a sync flush, no time, so that equal bodies stay equal.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+LEVEL = 1
+HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
+"""Fastest level, no time, no name, unknown system."""
+
+_LAST_BLOCK = b"\x03\x00"
+_RAW = -15
+"""A window of 32 KiB and no wrapper."""
+_GZIP = 31
+
+LARGE = 256 * 1024
+"""Bytes from which on a segment is handed to the socket by itself instead of being copied into one buffer."""
+
+_SLICE = 64 * 1024
+
+_POLYNOMIAL = 0xEDB88320
+"""That of CRC-32, lowest power first as all of gzip has it."""
+
+
+class Piece(NamedTuple):
+    """Deflated text on a byte border, with the CRC and the length of the text."""
+
+    packed: bytes
+    crc: int
+    size: int
+
+
+NOTHING = Piece(b"", 0, 0)
+
+
+class Packer:
+    """Makes pieces and members by one library; both give bodies that every client reads."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+        self._combine: Callable[[int, int, int], int] = getattr(library, "crc32_combine", combine)
+
+    def piece(self, text: bytes) -> Piece:
+        if not text:
+            return NOTHING
+        library = self._library
+        deflater = library.compressobj(LEVEL, zlib.DEFLATED, _RAW)
+        packed = deflater.compress(text) + deflater.flush(zlib.Z_SYNC_FLUSH)
+        return Piece(packed, library.crc32(text), len(text))
+
+    def join(self, pieces: Iterable[Piece]) -> Piece:
+        """One piece that stands for all of them, in their order."""
+        held = [piece for piece in pieces if piece.size]
+        if len(held) == 1:
+            return held[0]
+        crc, size = self.total(held)
+        return Piece(b"".join([piece.packed for piece in held]), crc, size)
+
+    def rejoin(self, pieces: Sequence[Piece], before: Sequence[Piece], joined: Piece) -> Piece:
+        """The same as ``join(pieces)``, faster where ``joined`` was made of ``before`` and few differ."""
+        if len(pieces) != len(before):
+            return self.join(pieces)
+        differing = [at for at, (new, old) in enumerate(zip(pieces, before, strict=True)) if new is not old]
+        if any(pieces[at].size != before[at].size for at in differing):
+            return self.join(pieces)
+        # A CRC is linear: what changed in the middle changes the whole by the same, moved over all that comes after.
+        ends = list(accumulate([size for _, _, size in pieces]))
+        crc, size = joined.crc, joined.size
+        for at in differing:
+            crc ^= self._combine(pieces[at].crc ^ before[at].crc, 0, size - ends[at])
+        return Piece(b"".join([piece.packed for piece in pieces]), crc, size)
+
+    def total(self, pieces: Sequence[Piece]) -> tuple[int, int]:
+        """CRC and length of the texts of all, one after the other."""
+        both, crc, size = self._combine, 0, 0
+        for _, other, length in pieces:
+            crc = both(crc, other, length)
+            size += length
+        return crc, size
+
+    def member(self, pieces: Sequence[Piece]) -> Body:
+        """The pieces as one gzip member; large ones are not copied."""
+        crc, size = self.total(pieces)
+        tail = _LAST_BLOCK + crc.to_bytes(4, "little") + (size & 0xFFFFFFFF).to_bytes(4, "little")
+        return Body(tuple(_buffers([HEADER, *(piece.packed for piece in pieces), tail])), size)
+
+    def clear(self, body: Body) -> Iterator[bytes]:
+        """The text of a body, some hundred kilobytes at a time, so that it is never held whole."""
+        inflater = self._library.decompressobj(_GZIP)
+        for buffer in body.buffers:
+            whole = memoryview(buffer)
+            for start in range(0, len(whole), _SLICE):
+                if text := inflater.decompress(whole[start : start + _SLICE]):
+                    yield text
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A finished gzip member that nobody changes any more, in buffers; ``clear_size`` is the length of its text."""
+
+    buffers: tuple[bytes, ...]
+    clear_size: int
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.buffers))
+
+
+def _buffers(packed: Iterable[bytes]) -> Iterator[bytes]:
+    small: list[bytes] = []
+    for one in packed:
+        if len(one) < LARGE:
+            small.append(one)
+            continue
+        yield b"".join(small)
+        small.clear()
+        yield one
+    if small:
+        yield b"".join(small)
+
+
+def combine(crc: int, other: int, size: int) -> int:
+    """The CRC of two texts one after the other; ``size`` is the length of the second. For libraries without it."""
+    return _multiplied(_shift(size), crc) ^ other
+
+
+@lru_cache(maxsize=65536)  # parts of a page have few different lengths
+def _shift(size: int) -> int:
+    """x to the power of the bits in ``size`` bytes, modulo the polynomial."""
+    product, power = 1 << 31, 1 << 23  # 1 and x**8
+    while size:
+        if size & 1:
+            product = _multiplied(power, product)
+        power = _multiplied(power, power)
+        size >>= 1
+    return product
+
+
+def _multiplied(one: int, other: int) -> int:
+    """The product of two polynomials over GF(2), modulo that of the CRC."""
+    product, bit = 0, 1 << 31
+    while bit:
+        if one & bit:
+            product ^= other
+        other = other >> 1 ^ _POLYNOMIAL if other & 1 else other >> 1
+        bit >>= 1
+    return product
+
+
+def fastest() -> tuple[Packer, str]:
+    """isal where its wheel exists, else the standard library; with the words for ``lastgood_build_info``."""
+    if find_spec("isal") is None:
+        return Packer(zlib), f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
+    from isal import isal_zlib
+
+    return Packer(isal_zlib), f"isal {version('isal')}"
+
+
+PACKER, LIBRARY = fastest()
+"""Chosen once, at start."""
