@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -92,11 +93,11 @@ class Service:
         try:
             secret_key = load_or_make_key(settings.server.key_path)
             keys = await hub_keys(database, secret_key, settings.server.key_path)
-            fleet, checkpoint = await restore(database)
-            service = cls(settings, clock, database, secret_key, keys, fleet, checkpoint)
-            await service._remember_presence(clock())
-            await service.watch.start()
-            _settle_memory()
+            with _settled_memory():
+                fleet, checkpoint = await restore(database)
+                service = cls(settings, clock, database, secret_key, keys, fleet, checkpoint)
+                await service._remember_presence(clock())
+                await service.watch.start()
         except BaseException:
             await database.close()
             raise
@@ -261,11 +262,17 @@ class Service:
             await asyncio.shield(self._arrivals.setdefault(host_id, asyncio.get_running_loop().create_future()))
 
 
-def _settle_memory() -> None:
-    """Take what was loaded out of the garbage collector's sight: a pass over a large fleet would hold the loop."""
+@contextmanager
+def _settled_memory() -> Iterator[None]:
+    """What is loaded within stays out of the garbage collector's sight: a look at a large fleet takes seconds."""
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(700, 10, 100_000)
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+        gc.set_threshold(700, 10, 100_000)
+    finally:
+        gc.enable()
 
 
 def _stream(host_id: str, spool_id: str) -> str:
