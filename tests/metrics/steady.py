@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lastgood.fleet.learn import Changes
@@ -12,6 +13,7 @@ from lastgood.metrics.entities import instant
 from lastgood.metrics.own_facts import Build, OwnFacts
 from lastgood.metrics.pack import PACKER, Packer
 from lastgood.metrics.page import Made, Page, Wanted, shard_of
+from lastgood.metrics.parts import ROWS_A_PART
 from lastgood.metrics.reading import Reading, columns_of
 from lastgood.metrics.text import Format, Section, chunks
 from lastgood.metrics.vocabulary import Vocabulary, sections
@@ -30,11 +32,12 @@ class Steady:
         packer: Packer = PACKER,
         vocabularies: Sequence[Vocabulary] = VOCABULARIES,
         own: Callable[[], OwnFacts] = lambda: PLAIN,
+        rows_a_part: int = ROWS_A_PART,
     ) -> None:
         columns = columns_of(vocabularies)
         self.moment, self.packer, self.own = moment, packer, own
         self.reading = Reading(vocabularies, columns)
-        self.pages = Page(vocabularies, columns, shards, packer)
+        self.pages = Page(vocabularies, columns, shards, packer, rows_a_part)
 
     def changed(self, changes: Changes) -> None:
         self.reading.changed("host", changes.hosts)
@@ -73,8 +76,7 @@ def from_nothing(
 
 
 def sharded(family: Any, shard: int | None, shards: int) -> Any:
-    from dataclasses import replace
-
+    """The family with the rows of the shard alone; None if it has none there."""
     entity = family.entity
     if entity.things is None:
         return None if shard else family

@@ -15,7 +15,7 @@ from zlib import crc32
 from lastgood.metrics.family import Entity, Family, Instant
 from lastgood.metrics.own_facts import OwnFacts
 from lastgood.metrics.pack import PACKER, Body, Packer, Piece
-from lastgood.metrics.parts import Columns, Parts
+from lastgood.metrics.parts import ROWS_A_PART, Columns, Parts
 from lastgood.metrics.reading import Batch, Few, Stand
 from lastgood.metrics.text import Format, head, whole
 from lastgood.metrics.vocabulary import Vocabulary
@@ -54,10 +54,13 @@ class Page:
         columns: Mapping[Stand, Columns],
         shards: int = 1,
         packer: Packer = PACKER,
+        rows_a_part: int = ROWS_A_PART,
     ) -> None:
         self.shards, self._packer = shards, packer
         self._vocabularies = {vocabulary.name: vocabulary for vocabulary in vocabularies}
-        self._parts = {stand: [Parts(held, packer) for _ in range(shards)] for stand, held in columns.items()}
+        self._parts = {
+            stand: [Parts(held, packer, rows_a_part) for _ in range(shards)] for stand, held in columns.items()
+        }
         self._column = {f.name: (stand, i) for stand, held in columns.items() for i, f in enumerate(held.families)}
         self._few: dict[str, Few] = {}
         self._pieces: dict[tuple[str, Format], Piece] = {}

@@ -78,8 +78,8 @@ class Segment(NamedTuple):
 class Parts:
     """The rows of one kind in one shard."""
 
-    def __init__(self, columns: Columns, packer: Packer) -> None:
-        self._columns, self._packer = columns, packer
+    def __init__(self, columns: Columns, packer: Packer, rows_a_part: int = ROWS_A_PART) -> None:
+        self._columns, self._packer, self._most = columns, packer, rows_a_part
         self._names = [family.name for family in columns.families]
         self._aged = [family.aged for family in columns.families]
         self._parts: list[_Part] = []
@@ -116,7 +116,7 @@ class Parts:
 
     def _insert(self, index: int, at: int, thing_id: str, row: Row) -> None:
         last = index == len(self._parts) - 1
-        if not self._parts or (last and at == len(self._parts[index].ids) >= ROWS_A_PART):
+        if not self._parts or (last and at == len(self._parts[index].ids) >= self._most):
             index, at = len(self._parts), 0
             self._place(index, self._empty())
         part = self._parts[index]
@@ -127,7 +127,7 @@ class Parts:
             tails.insert(at, self._tail(column, row.values[column]))
         self._firsts[index] = part.ids[0]
         self._spoil_all(part)
-        if len(part.ids) >= 2 * ROWS_A_PART:
+        if len(part.ids) >= 2 * self._most:
             self._split(index)
 
     def _remove(self, index: int, at: int) -> None:
@@ -140,14 +140,14 @@ class Parts:
             self._spoilt = [True] * len(self._names)
         else:
             self._firsts[index] = part.ids[0]
-            if index and len(part.ids) + len(self._parts[index - 1].ids) <= ROWS_A_PART:
+            if index and len(part.ids) + len(self._parts[index - 1].ids) <= self._most:
                 self._merge(index)
 
     def _split(self, index: int) -> None:
         part, rest = self._parts[index], self._empty()
         for held, others in zip(_lists(part), _lists(rest), strict=True):
-            others.extend(held[ROWS_A_PART:])
-            del held[ROWS_A_PART:]
+            others.extend(held[self._most :])
+            del held[self._most :]
         self._place(index + 1, rest)
         self._spoil_all(rest)
 

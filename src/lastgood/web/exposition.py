@@ -62,6 +62,7 @@ class Exposition:
         self.shards, self.parts_ahead = shards, 0
         self._moment, self._own, self._process = moment, own, process
         self._vocabularies, self._packer = vocabularies, packer
+        self._aged = {v.name for v in vocabularies if any(family.aged is not None for family in v.fleet)}
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="exposition")
         self._turn = asyncio.Lock()
         self._making: dict[Wanted, asyncio.Task[Made]] = {}
@@ -168,7 +169,7 @@ class Exposition:
             self._reading.begin(names, moment)
             rendered = await self._catch_up(moment)
             # From here to the worker nothing is awaited: all that it gets is of one moment.
-            batch, now, facts = self._reading.take(moment), _frozen(instant(moment)), self._own()
+            batch, now, facts = self._reading.take(moment), self._instant(moment, names), self._own()
 
             def own() -> OwnFacts:
                 return replace(facts, process=self._process())
@@ -180,6 +181,11 @@ class Exposition:
         except BaseException:
             self._begin()  # what was read may not be written: what is kept cannot be trusted
             raise
+
+    def _instant(self, moment: Any, names: Iterable[str]) -> Instant | None:
+        """The clock and all presence, held still, for pages that tell of it; else nothing is copied."""
+        now = instant(moment) if self._aged.intersection(names) else None
+        return None if now is None else replace(now, presence=dict(now.presence))
 
     async def _catch_up(self, moment: Any) -> int:
         """Read until nothing is behind; the parts that were written on the way."""
@@ -197,7 +203,3 @@ class Exposition:
 
     async def _write(self, batch: Batch) -> int:
         return await asyncio.get_running_loop().run_in_executor(self._worker, self._page.apply, batch)
-
-
-def _frozen(now: Instant | None) -> Instant | None:
-    return None if now is None else replace(now, presence=dict(now.presence))
