@@ -279,6 +279,29 @@ async def test_old_orders_do_not_make_a_repository_anew_that_was_seen_before(bar
     assert not (place.folder / "repository").exists()
 
 
+async def test_orders_that_the_disk_does_not_take_cost_the_connection_and_were_not_tried_again(place: Place) -> None:
+    orders = place.folder / "data" / "assignment.json"
+    (orders / "in the way").mkdir(parents=True)
+    rig = Rig(orders=place.orders)
+    with capture_logs() as lines:
+        async with rig.serving(), working(place, rig.url):
+            await said(rig, Probed)
+
+            async def applied() -> bool:
+                connection = rig.roster.connection(HOST.id)
+                return connection is not None and connection.applied == place.orders.version
+
+            await until(applied, "the orders are in force")
+            shutil.rmtree(orders)
+            assert await rig.roster.assign(HOST.id, place.orders)
+
+            async def kept() -> bool:
+                return orders.is_file()
+
+            await until(kept, "the orders are on disk")
+    assert [line["event"] for line in lines].count("hub connected") == 1
+
+
 async def test_a_source_that_does_not_exist_is_a_failure(place: Place) -> None:
     rig = Rig(orders=place.assignment(paths=(str(place.folder / "nowhere"),)))
     async with rig.serving(), working(place, rig.url):

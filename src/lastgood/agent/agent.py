@@ -72,7 +72,7 @@ class _Desk:
 
     def __init__(self, folder: Path, pinned: Pinned, restic: Restic, spool: Spool, at: Clock) -> None:
         self._assignment_path = folder / "assignment.json"
-        self._assignment = load_assignment(self._assignment_path)
+        self._assignment = self._saved = load_assignment(self._assignment_path)
         self._refused: tuple[str, ...] = ()
         self._host_id = pinned.host_id
         self._restic = restic
@@ -147,9 +147,20 @@ class _Desk:
     async def _assign(self, assignment: Assignment) -> None:
         if assignment != self._assignment:
             await self._follow(assignment)
-            await asyncio.to_thread(save_assignment, self._assignment_path, assignment)
             log.info("orders taken", version=assignment.version, orders=len(assignment.orders), refused=self._refused)
+        await self._save(assignment)
         self._tell(Applied(version=assignment.version, refused=self._refused))
+
+    async def _save(self, assignment: Assignment) -> None:
+        """Keep the orders for a start without the hub. A disk that does not take them costs no connection."""
+        if assignment == self._saved:
+            return
+        try:
+            await asyncio.to_thread(save_assignment, self._assignment_path, assignment)
+        except OSError as error:
+            log.error("orders not on disk, tried again when the hub sends them again", reason=error.strerror)
+        else:
+            self._saved = assignment
 
     async def _follow(self, assignment: Assignment) -> None:
         begun, refused = self._timetable.assign(assignment.orders, self._clock())
