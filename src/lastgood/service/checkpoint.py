@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
-from typing import Any
+from itertools import chain, islice
+from typing import Any, Generic, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -31,24 +31,58 @@ from lastgood.store.rows import Key, encode_rows, load, rows_of, save_rows, tota
 
 EVERY_SECONDS = 5.0
 EVERY_FACTS = 20_000
-EVERY_ROWS = 50_000
 ROWS_AT_ONCE = 50
 PAUSE_SECONDS = 0.0005
 """Between some rows and the next, so that the event loop need not fight a second thread for the interpreter."""
 
+PARTS = 64
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 Encoded = tuple[list[dict[str, Any]], list[Key]]
 
 _log = structlog.get_logger("lastgood.checkpoint")
+
+
+class _Parted(Generic[_K, _V]):
+    """A large mapping in many small dictionaries: one that grows pauses for what it holds, a small one briefly."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self) -> None:
+        self.parts: list[dict[_K, _V]] = [{} for _ in range(PARTS)]
+
+    def put(self, key: _K, value: _V) -> None:
+        self.parts[hash(key) % PARTS][key] = value
+
+    def update(self, later: _Parted[_K, _V]) -> None:
+        for part, other in zip(self.parts, later.parts, strict=True):
+            part.update(other)
+
+    def some(self) -> Iterator[dict[_K, _V]]:
+        """All of it, ``ROWS_AT_ONCE`` at a time."""
+        left = chain.from_iterable(part.items() for part in self.parts)
+        while some := dict(islice(left, ROWS_AT_ONCE)):
+            yield some
+
+    def free(self) -> None:
+        """Forget it all, part by part: freeing it in one piece would hold every thread."""
+        for part in self.parts:
+            pause = PAUSE_SECONDS if len(part) > ROWS_AT_ONCE else 0
+            part.clear()
+            time.sleep(pause)
 
 
 @dataclass(slots=True)
 class _Noted:
     """What changed since a checkpoint; the newest value of each row."""
 
-    rows: dict[Key, Any] = field(default_factory=dict)
-    moments: dict[tuple[str, datetime], LedgerRow] = field(default_factory=dict)
+    rows: _Parted[Key, Any] = field(default_factory=lambda: _Parted())
+    moments: _Parted[tuple[str, datetime], LedgerRow] = field(default_factory=lambda: _Parted())
     quarantined: list[Quarantined] = field(default_factory=list)
     facts: int = 0
+    weight: int = 0
+    """About how many rows."""
 
     def add(self, later: _Noted) -> None:
         """Take in what was noted later."""
@@ -56,6 +90,7 @@ class _Noted:
         self.moments.update(later.moments)
         self.quarantined += later.quarantined
         self.facts += later.facts
+        self.weight += later.weight
 
 
 class Checkpoint:
@@ -76,9 +111,11 @@ class Checkpoint:
     def note(self, seq: int, told: Fact, changes: Changes) -> None:
         """Capture what the fact at ``seq`` touched; called right after it was learned."""
         noted = self._noted
-        noted.rows.update(rows_of(self._fleet, changes, type(told)))
+        for key, value in rows_of(self._fleet, changes, type(told)).items():
+            noted.rows.put(key, value)
         for row in changes.moments:
-            noted.moments[row.source_id, row.due_at] = row
+            noted.moments.put((row.source_id, row.due_at), row)
+        noted.weight += len(changes.moments)
         self._count(seq)
 
     def set_aside(self, case: Quarantined) -> None:
@@ -89,7 +126,8 @@ class Checkpoint:
     def _count(self, seq: int) -> None:
         self.learned_upto = seq
         self._noted.facts += 1
-        if self._noted.facts >= EVERY_FACTS or len(self._noted.rows) >= EVERY_ROWS:
+        self._noted.weight += 1
+        if self._noted.weight >= EVERY_FACTS:
             self._many.set()
 
     async def run(self) -> None:
@@ -138,9 +176,8 @@ class Checkpoint:
 
         def write(connection: Connection) -> None:
             log.save_quarantine(connection, noted.quarantined)
-            closed = iter(noted.moments.values())
-            while some := list(islice(closed, ROWS_AT_ONCE)):
-                save_ledger(connection, some)
+            for some in noted.moments.some():
+                save_ledger(connection, some.values())
             for keep, gone in parts:
                 save_rows(connection, keep, gone, upto)
             log.trim(connection, upto)
@@ -149,21 +186,17 @@ class Checkpoint:
         return parts
 
 
-def _encoded(rows: dict[Key, Any]) -> Iterator[Encoded]:
+def _encoded(rows: _Parted[Key, Any]) -> Iterator[Encoded]:
     """The rows as the store keeps them, some at a time."""
-    left = iter(rows.items())
-    while some := dict(islice(left, ROWS_AT_ONCE)):
+    for some in rows.some():
         yield encode_rows(some)
         time.sleep(PAUSE_SECONDS)
 
 
 def _let_go(noted: _Noted, parts: list[Encoded]) -> None:
-    """Free what was written, some at a time: freeing a large dictionary in one piece would hold everybody."""
-    for written in (noted.rows, noted.moments):
-        while written:
-            for _ in range(min(len(written), 20 * ROWS_AT_ONCE)):
-                written.popitem()
-            time.sleep(PAUSE_SECONDS)
+    """Free what was written."""
+    noted.rows.free()
+    noted.moments.free()
     while parts:
         parts.pop()
 

@@ -8,7 +8,7 @@ done or not, so that judging never waits for the disk.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -45,12 +45,16 @@ class Findings:
         self._take = take
         self._rules = ruled_by
         self._ledger: Agenda[str] = Agenda()
-        self._unruled: OrderedDict[Entity, None] = OrderedDict()
+        self._unruled: deque[Entity] = deque()
+        self._waiting: set[Entity] = set()
+        """The same as ``_unruled``, which has the order; a dictionary of so many would pause to grow or to shrink."""
         self.failures = 0
 
     def judged(self, entity: Entity) -> None:
         """A source or host was judged; its alerts are brought in line in the next round."""
-        self._unruled[entity] = None
+        if entity not in self._waiting:
+            self._waiting.add(entity)
+            self._unruled.append(entity)
 
     def expect(self, source_id: str, deadline_at: datetime | None) -> None:
         """When the ledger's open moment of this source is to be closed; None if it has none."""
@@ -111,7 +115,8 @@ class Findings:
         facts: list[Fact] = []
         piece = Slice()
         while self._unruled and len(entities) < ENTITIES_AT_ONCE:
-            entity, _ = self._unruled.popitem(last=False)
+            entity = self._unruled.popleft()
+            self._waiting.discard(entity)
             entities.append(entity)
             facts.extend(self._alert_facts(entity, now))
             if piece.is_over:
@@ -120,7 +125,8 @@ class Findings:
             if facts:
                 await self._take(facts)
         except StoreError:
-            self._unruled.update(dict.fromkeys(entities))
+            for entity in entities:
+                self.judged(entity)
             raise
         await piece.rest()
 
