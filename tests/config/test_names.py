@@ -16,7 +16,6 @@ SAMPLES = {
     "metrics.networks": ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
     "metrics.auth": ("false", "false"),
     "metrics.partial_is_success": ("1", "true"),
-    "judge.accept_partial": ("YES", "true"),
     "retention.runs_days": (" 7 ", "7"),
     "log.level": ("warning", "warning"),
     "log.format": ("json", "json"),

@@ -138,15 +138,6 @@ class MetricsSettings(Struct, frozen=True, kw_only=True):
         return not self.auth and not self.networks and self.token is None
 
 
-class JudgeSettings(Struct, frozen=True, kw_only=True):
-    """What counts as a good backup unless a source says otherwise."""
-
-    accept_partial: Annotated[
-        bool,
-        Meta(description="Whether a partial backup is good for sources that do not say so themselves."),
-    ] = False
-
-
 class RetentionSettings(Struct, frozen=True, kw_only=True):
     """How long history is kept in lastgood's own database; backups are never touched by it."""
 
@@ -170,6 +161,5 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     server: ServerSettings = ServerSettings()
     metrics: MetricsSettings = MetricsSettings()
-    judge: JudgeSettings = JudgeSettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
