@@ -14,7 +14,8 @@ from sqlalchemy import Connection, create_engine, delete, select, update
 from lastgood.errors import StoreError
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import Changes, Unlearnable, learn
-from lastgood.model.fact import Fact, HostRemoved, RunFinished, SourceConfigured
+from lastgood.model.fact import AgentReported, Fact, HostRemoved, RunFinished, SourceConfigured
+from lastgood.model.host import AgentInfo
 from lastgood.model.job import Outcome
 from lastgood.store import rows
 from lastgood.store.database import Database
@@ -100,6 +101,21 @@ async def test_ids_are_in_memory_once(database: Database) -> None:
     assert run.host_id is host.id
     assert run.source_id is source.id
     assert fleet.sources[SOURCES[0].id].schedule is fleet.sources[SOURCES[2].id].schedule
+
+
+async def test_moments_and_words_that_many_have_in_common_are_in_memory_once(database: Database) -> None:
+    info = AgentInfo(agent_version="1.2.3", restic_version="0.18.0", os="linux", arch="riscv64", protocol=1)
+    reported = [AgentReported(**_AT, host_id=host.id, info=info) for host in HOSTS[:2]]
+    fleet = await loaded(database, [*BEGINNING, *reported])
+    one, other = fleet.evidence[SOURCES[0].id], fleet.evidence[SOURCES[2].id]
+    assert one.due_at == other.due_at is not None
+    assert one.due_at is other.due_at
+    assert one.ledger_deadline_at is other.ledger_deadline_at
+    infos = [fleet.hosts[host.id].info for host in HOSTS[:2]]
+    assert infos == [info, info]
+    assert infos[0] is not None
+    assert infos[1] is not None
+    assert infos[0].arch is infos[1].arch
 
 
 async def test_what_is_gone_leaves_no_row(database: Database) -> None:

@@ -106,10 +106,11 @@ class Service:
     async def _remember_presence(self, now: datetime) -> None:
         stopped_at = await self.database.read(records.alive_at)
         for host_id, (seen_at, observed_at) in (await self.database.read(records.load_presence)).items():
-            if host_id in self.fleet.hosts:
+            host = self.fleet.hosts.get(host_id)
+            if host is not None:
                 presence.remembered(
                     self.fleet.judging,
-                    host_id,
+                    host.id,
                     seen_at=seen_at,
                     observed_at=observed_at,
                     stopped_at=stopped_at,

@@ -150,6 +150,10 @@ def _load_nouns(connection: Connection, fleet: Fleet) -> None:
         fleet.hosts[host_id] = host
         known[host_id], known[host.name] = host_id, host.name
         _set(host, "id", host_id)
+        if host.info is not None:
+            for name in ("agent_version", "restic_version", "os", "arch"):
+                word = getattr(host.info, name)
+                _set(host.info, name, same(word, word))
     for repository_id, repository in _rows(connection, "repository", Repository):
         fleet.repositories[repository_id] = repository
         known[repository_id] = repository_id
@@ -170,6 +174,9 @@ def _load_nouns(connection: Connection, fleet: Fleet) -> None:
 
 
 def _load_evidence(connection: Connection, fleet: Fleet) -> None:
+    """Evidence; moments that many sources have in common, since they share schedules, become one object."""
+    known: dict[Any, Any] = {}
+    same = known.setdefault
     for source_id, held in _rows(connection, "evidence", _Held):
         evidence, full_is_attempt, partial_is_attempt = held
         source = fleet.sources.get(source_id)
@@ -178,20 +185,26 @@ def _load_evidence(connection: Connection, fleet: Fleet) -> None:
             for run in (evidence.last_attempt, evidence.last_full, evidence.last_partial):
                 if run is not None:
                     _share(run, source)
+        for name in _IN_COMMON:
+            moment = getattr(evidence, name)
+            if moment is not None:
+                _set(evidence, name, same(moment, moment))
         if full_is_attempt:
             _set(evidence, "last_full", evidence.last_attempt)
         if partial_is_attempt:
             _set(evidence, "last_partial", evidence.last_attempt)
         fleet.evidence[source_id] = evidence
     for repository_id, of_repository in _rows(connection, "repository_evidence", RepositoryEvidence):
-        fleet.repository_evidence[repository_id] = of_repository
+        repository = fleet.repositories.get(repository_id)
+        fleet.repository_evidence[repository.id if repository else repository_id] = of_repository
 
 
 def _load_rest(connection: Connection, fleet: Fleet) -> None:
     for host_id, run in _rows(connection, "last_backup", Run):
         evidence = fleet.evidence.get(run.source_id or "")
         attempt = evidence.last_attempt if evidence is not None else None
-        fleet.last_backups[host_id] = attempt if attempt is not None and attempt == run else run
+        host = fleet.hosts.get(host_id)
+        fleet.last_backups[host.id if host else host_id] = attempt if attempt is not None and attempt == run else run
     for run_id, start in _rows(connection, "running", RunStart):
         fleet.running[run_id] = start
     for key, alert in _rows(connection, "alert", Alert):
@@ -200,6 +213,9 @@ def _load_rest(connection: Connection, fleet: Fleet) -> None:
         _restore(fleet.durations, durations)
     for _, counters in _rows(connection, "counters", dict[str, int]):
         fleet.counters.update(counters)
+
+
+_IN_COMMON = ("observed_at", "due_at", "deadline_at", "interval", "ledger_at", "ledger_deadline_at")
 
 
 def _restore(into: Durations, durations: Sequence[_Duration]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from heapq import nlargest
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
@@ -13,6 +15,7 @@ from lastgood.web import lists, reader
 from lastgood.web import past as history
 from lastgood.web.faults import Invalid
 from lastgood.web.lists import AlertList
+from lastgood.web.readings import AlertReading
 from lastgood.web.render import page
 from lastgood.web.session import site_of
 
@@ -28,9 +31,7 @@ async def alerts_page(request: Request[Any, Any, Any]) -> Response[bytes]:
     return page(
         request,
         "alerts.html",
-        open=[reader.alert_reading(view, alert) for alert in _worst_first(view)[: lists.ROWS]]
-        if cursor is None
-        else [],
+        open=await asyncio.to_thread(_worst_first, view) if cursor is None else [],
         more=max(len(view.alerts) - lists.ROWS, 0),
         past=[alert for alert in past if alert.resolved_at is not None],
         newest="/alerts" if cursor else None,
@@ -55,17 +56,22 @@ async def list_alerts(
         return AlertList(items=rows, next_cursor=following)
     if status != "open":
         raise Invalid("status", "status is open or all.")
-    newest_first = sorted(
-        (alert for alert in view.alerts.values() if _fits(alert, host_id, rule)), key=_mark, reverse=True
-    )
-    past = [alert for alert in newest_first if cursor is None or _mark(alert) < cursor]
+    return await asyncio.to_thread(_list, view, host_id, rule, most, cursor)
+
+
+def _list(view: FleetView, host_id: str | None, rule: str | None, most: int, cursor: str | None) -> AlertList:
+    fitting = (alert for alert in view.alerts.values() if _fits(alert, host_id, rule))
+    past = nlargest(most + 1, (alert for alert in fitting if cursor is None or _mark(alert) < cursor), key=_mark)
     following = _mark(past[most - 1]) if len(past) > most else None
     return AlertList(items=[reader.alert_reading(view, alert) for alert in past[:most]], next_cursor=following)
 
 
-def _worst_first(view: FleetView) -> list[Alert]:
-    newest_first = sorted(view.alerts.values(), key=_mark, reverse=True)
-    return sorted(newest_first, key=lambda alert: _RANK[alert.severity])
+def _worst_first(view: FleetView) -> list[AlertReading]:
+    """The open ones that are shown."""
+    worst = nlargest(
+        lists.ROWS, view.alerts.values(), key=lambda alert: (-_RANK[alert.severity], alert.opened_at, alert.id)
+    )
+    return [reader.alert_reading(view, alert) for alert in worst]
 
 
 def _mark(alert: Alert) -> str:

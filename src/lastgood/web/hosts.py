@@ -27,8 +27,8 @@ async def hosts_page(request: Request[Any, Any, Any], q: FromQuery[str] = "") ->
 
 
 def _page(request: Request[Any, Any, Any], view: FleetView, text: str) -> Response[bytes]:
-    chosen = sorted(_select(view, text), key=lambda host_id: _place(view, host_id))
-    sheet = lists.cut(chosen, lists.page_number(request), "/hosts", {"q": text})
+    chosen = _select(view, text)
+    sheet = lists.cut(chosen, lists.page_number(request), "/hosts", {"q": text}, partial(_place, view))
     rows = [reader.host_reading(view, host_id) for host_id in sheet.rows]
     return page(request, "hosts.html", sheet=sheet, rows=rows, q=text, open_alerts=len(view.alerts))
 
@@ -38,7 +38,7 @@ async def host_page(request: Request[Any, Any, Any], host_id: FromPath[str]) -> 
     site = site_of(request)
     view, now, progress = site.view(), site.now(), site.progress()
     _known(view, host_id)
-    sources = worst_first(view, select(view, host=host_id))
+    sources = sorted(select(view, host=host_id), key=worst_first(view))
     runs, _ = await past.runs(site, view, limit=RECENT_RUNS, host_id=host_id)
     return page(
         request,

@@ -7,6 +7,8 @@ everything on it comes from one frozen view, so that the sentence and the rows s
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from heapq import nlargest
 from typing import Any
 
 from litestar import Request, Response, get
@@ -40,8 +42,8 @@ def _page(
 ) -> Response[bytes]:
     site, host = site_of(request), wanted["host"]
     now = site.now()
-    found = worst_first(view, select(view, state=wanted["state"], host=host, text=wanted["q"]))
-    sheet = lists.cut(found, lists.page_number(request), "/", wanted)
+    found = select(view, state=wanted["state"], host=host, text=wanted["q"])
+    sheet = lists.cut(found, lists.page_number(request), "/", wanted, worst_first(view))
     summary = fleet_reading(view, now, site.hub_fingerprint)
     return page(
         request,
@@ -86,19 +88,19 @@ def select(view: FleetView, *, state: str = "", host: str = "", repository: str 
     return found
 
 
-def worst_first(view: FleetView, sources: list[Source]) -> list[Source]:
-    """The worst state first; in it the host's and the source's names decide."""
+def worst_first(view: FleetView) -> Callable[[Source], tuple[int, str, str]]:
+    """The place of a source in lists: the worst state first; in it the host's and the source's names decide."""
 
     def place(source: Source) -> tuple[int, str, str]:
         rank = reader.RANK[reader.state_of(view, source.id)]
         return rank, reader.host_name(view, source.host_id).casefold(), source.name.casefold()
 
-    return sorted(sources, key=place)
+    return place
 
 
 def _aside(view: FleetView) -> dict[str, Any]:
     """What stands beside the sources: alerts, hosts that are silent, repositories nobody could look into."""
-    alerts = sorted(view.alerts.values(), key=lambda alert: alert.opened_at, reverse=True)
+    newest = nlargest(MOST_ASIDE, view.alerts.values(), key=lambda alert: alert.opened_at)
     offline = [host_id for host_id in view.hosts if view.online.get(host_id) is False]
     unseen = [
         repository_id
@@ -106,8 +108,8 @@ def _aside(view: FleetView) -> dict[str, Any]:
         if view.repository_states.get(repository_id, RepositoryState.UNKNOWN) is not RepositoryState.UP
     ]
     return {
-        "alerts": [reader.alert_reading(view, alert) for alert in alerts[:MOST_ASIDE]],
-        "alerts_more": max(len(alerts) - MOST_ASIDE, 0),
+        "alerts": [reader.alert_reading(view, alert) for alert in newest],
+        "alerts_more": max(len(view.alerts) - MOST_ASIDE, 0),
         "offline": [reader.host_reading(view, host_id) for host_id in offline[:MOST_ASIDE]],
         "offline_more": max(len(offline) - MOST_ASIDE, 0),
         "unseen": [reader.repository_reading(view, repository_id) for repository_id in unseen[:MOST_ASIDE]],

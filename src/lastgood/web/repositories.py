@@ -36,8 +36,8 @@ async def repositories_page(request: Request[Any, Any, Any], q: FromQuery[str] =
 
 
 def _page(request: Request[Any, Any, Any], view: FleetView, text: str) -> Response[bytes]:
-    chosen = sorted(_select(view, text), key=lambda repository_id: _place(view, repository_id))
-    sheet = lists.cut(chosen, lists.page_number(request), "/repositories", {"q": text})
+    chosen = _select(view, text)
+    sheet = lists.cut(chosen, lists.page_number(request), "/repositories", {"q": text}, partial(_place, view))
     rows = [reader.repository_reading(view, repository_id) for repository_id in sheet.rows]
     return page(request, "repositories.html", sheet=sheet, rows=rows, q=text, open_alerts=len(view.alerts))
 
@@ -47,7 +47,7 @@ async def repository_page(request: Request[Any, Any, Any], repository_id: FromPa
     site = site_of(request)
     view, now, progress = site.view(), site.now(), site.progress()
     known(view, repository_id)
-    sources = worst_first(view, select(view, repository=repository_id))
+    sources = sorted(select(view, repository=repository_id), key=worst_first(view))
     return page(
         request,
         "repository.html",
