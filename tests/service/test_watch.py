@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,10 +10,11 @@ import pytest
 from lastgood.alerts import rules
 from lastgood.fleet.judge import source_state
 from lastgood.model.alert import Severity
-from lastgood.model.fact import MomentsPassed
+from lastgood.model.fact import MomentsPassed, SourceConfigured
 from lastgood.model.job import Outcome, Schedule
 from lastgood.model.source import State
-from tests.builders import a_run
+from lastgood.service.findings import MOMENTS_A_FACT
+from tests.builders import a_run, an_id
 from tests.service.turned import Heart
 
 NOON = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
@@ -264,3 +266,37 @@ async def test_a_rule_that_breaks_hid_all_others_of_its_entity() -> None:
     await heart.turn(timedelta(0))
     assert heart.open_rules() == []
     assert heart.watch.rule_failures > 0
+
+
+async def many_sources(heart: Heart, count: int) -> list[str]:
+    """So many nightly sources of one host that is in step, each with a good backup at noon."""
+    first = await heart.protect(schedule=NIGHTLY)
+    others = [replace(first, id=an_id("source", number), name=f"data-{number}") for number in range(1, count)]
+    await heart.take([SourceConfigured(at=heart.now, origin="test", source=source) for source in others])
+    heart.connect(first.host_id)
+    for source in (first, *others):
+        await heart.finish(a_run(source, ended_at=NOON, due_at=None))
+    return [first.id, *(source.id for source in others)]
+
+
+async def test_however_many_miss_one_deadline_each_is_closed_and_alerted_once(heart: Heart) -> None:
+    ids = await many_sources(heart, 3 * MOMENTS_A_FACT + 1)
+    await heart.turn(DEADLINE)
+    assert {heart.fleet.states[source_id] for source_id in ids} == {State.MISSED}
+    assert [heart.fleet.evidence_of(source_id).expected_runs for source_id in ids] == [1] * len(ids)
+    assert heart.opened() == ["backup_missed"] * len(ids)
+    closings = [fact.moments for fact in heart.told if isinstance(fact, MomentsPassed)]
+    assert max(map(len, closings)) == MOMENTS_A_FACT, "a fact is learned in one piece"
+    await heart.turn(timedelta(seconds=1))
+    assert len(heart.opened()) == len(ids)
+
+
+async def test_what_could_not_be_written_of_many_is_all_found_again(heart: Heart) -> None:
+    ids = await many_sources(heart, 2 * MOMENTS_A_FACT)
+    heart.broken = True
+    await heart.turn(DEADLINE)
+    await heart.turn(timedelta(seconds=1))
+    heart.broken = False
+    await heart.turn(timedelta(seconds=10))
+    assert sorted(key.entity_id for key in heart.fleet.alerts) == sorted(ids)
+    assert {heart.fleet.evidence_of(source_id).expected_runs for source_id in ids} == {1}
