@@ -14,15 +14,18 @@ import pytest
 from lastgood.auth.gate import Gate
 from lastgood.fleet.changes import Changes
 from lastgood.fleet.fleet import Fleet
+from lastgood.fleet.learn import learn
 from lastgood.metrics.entities import HUB
 from lastgood.metrics.family import Family
 from lastgood.metrics.page import Made, Wanted
 from lastgood.metrics.text import Format
 from lastgood.metrics.vocabulary import Vocabulary
+from lastgood.model.alert import AlertKey
+from lastgood.model.fact import AlertOpened
 from lastgood.web.door import Door
 from lastgood.web.exposition import Exposition
 from lastgood.web.scrape import LARGE_BYTES, Scrape
-from tests.builders import a_fleet
+from tests.builders import NOW, a_fleet, an_alert
 from tests.metrics.fleets import OWN
 from tests.metrics.steady import from_nothing
 from tests.serving import serving
@@ -74,6 +77,25 @@ async def test_a_request_after_a_change_never_gets_the_page_of_before(fleet: Fle
         fleet.judging.tell_online(host_id, not fleet.online[host_id])
         pages.changed(Changes(hosts={host_id}))
         assert text(await pages.page(RM)) == from_nothing(fleet, Format.TEXT, ("rm",), own=OWN)
+
+
+async def test_an_alert_about_no_host_is_told_at_once(fleet: Fleet, pages: Exposition) -> None:
+    await pages.page(RM)
+    repository_id = next(iter(fleet.repositories))
+    alert = an_alert("repository_down", key=AlertKey("repository_down", "repository", repository_id), host_id=None)
+    pages.changed(learn(fleet, AlertOpened(at=NOW, origin="test", alert=alert)))
+    assert text(await pages.page(RM)) == from_nothing(fleet, Format.TEXT, ("rm",), own=OWN)
+
+
+async def test_after_its_end_nothing_is_made_ahead(fleet: Fleet) -> None:
+    pages = Exposition(moment=lambda: fleet, own=lambda: OWN)
+    await pages.page(RM)
+    pages.changed(Changes(hosts=set(fleet.hosts)))
+    pages.close()
+    pages.changed(Changes(hosts=set(fleet.hosts)))
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await pages.page(RM)
+    assert pages.parts_ahead == 0
 
 
 async def test_requests_among_a_storm_of_changes_each_get_one_moment(fleet: Fleet, pages: Exposition) -> None:

@@ -50,6 +50,7 @@ class Reading:
         self._of_kind: dict[str, list[dict[str, None]]] = {}
         self._few: list[Family[Any]] = []
         self._batch = Batch()
+        self._stirred = False
 
     def begin(self, names: Iterable[str], moment: Any) -> None:
         """Make sure that these vocabularies are read, from now on; of new ones everything has changed."""
@@ -68,6 +69,15 @@ class Reading:
         """Something about these things may be told otherwise now; also for those that came or went."""
         for held in self._of_kind.get(kind, ()):
             held.update(dict.fromkeys(ids))
+
+    def stir(self) -> None:
+        """Something changed, whatever it is: families with few rows may be told otherwise."""
+        self._stirred = True
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing has changed since everything was taken."""
+        return not self._stirred and not self.behind
 
     @property
     def behind(self) -> int:
@@ -100,6 +110,7 @@ class Reading:
     def take(self, moment: Any) -> Batch:
         """All that was read. To be called when nothing is behind, before anything changes again."""
         batch = self.take_some()
+        self._stirred = False
         batch.few = {family.name: few(family, moment) for family in self._few}
         return batch
 

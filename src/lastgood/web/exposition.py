@@ -69,6 +69,7 @@ class Exposition:
         self._asked: dict[Wanted, float] = {}
         self._ahead: asyncio.TimerHandle | asyncio.Task[None] | None = None
         self._pause = AHEAD_PAUSE_SECONDS
+        self._closed = False
         self._begin()
 
     def _begin(self) -> None:
@@ -79,12 +80,16 @@ class Exposition:
 
     def close(self) -> None:
         """End the worker once what it does is done; further requests fail."""
+        self._closed = True
         if self._ahead is not None:
             self._ahead.cancel()
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def changed(self, changes: Changes) -> None:
         """These may be told otherwise now."""
+        if self._closed or not (changes.hosts or changes.sources or changes.repositories or changes.alerts):
+            return
+        self._reading.stir()
         self._reading.changed("host", changes.hosts)
         self._reading.changed("source", changes.sources)
         self._reading.changed("repository", changes.repositories)
@@ -95,7 +100,7 @@ class Exposition:
     async def page(self, wanted: Wanted) -> Made:
         """The page as of now, or as of the making in progress; a scraper that leaves ends nobody else's."""
         self._asked[wanted] = time.monotonic()
-        if not self._turn.locked() and not self._reading.behind:
+        if self._reading.is_current and not self._turn.locked():
             made = self._page.finished(wanted)
             if made is not None:
                 return made
@@ -122,7 +127,7 @@ class Exposition:
     # --- ahead ----------------------------------------------------------------------------------------------------
 
     def _plan_ahead(self) -> None:
-        if self._ahead is None and self._reading.behind and self._wanted_again():
+        if self._ahead is None and not self._reading.is_current and self._wanted_again():
             self._ahead = asyncio.get_running_loop().call_later(self._pause, self._begin_ahead)
 
     def _wanted_again(self) -> list[Wanted]:
@@ -151,7 +156,7 @@ class Exposition:
 
     def _ahead_ended(self, task: asyncio.Task[None]) -> None:
         self._ahead = None
-        if task.cancelled():
+        if task.cancelled() or self._closed:
             return
         if task.exception() is not None:  # the next request makes everything anew, and fails itself if it must
             _log.error("pages could not be kept ready", exc_info=task.exception())
