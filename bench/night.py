@@ -142,11 +142,13 @@ async def due(service: Service, clock: TurnedClock) -> None:
     await settled(lambda: service.fleet.judging.evaluated_at == DUE)
 
 
-async def deadline(service: Service, clock: TurnedClock) -> None:
+async def deadline(service: Service, clock: TurnedClock) -> dict[str, Any]:
     """Every source misses its backup at once: states, ledger and alerts, all of it on disk."""
+    began = time.monotonic()
     clock.moment = DEADLINE
-    count = len(service.fleet.sources)
-    await settled(lambda: service.fleet.open_alerts.total() >= count)
+    sources = len(service.fleet.sources)
+    await settled(lambda: service.fleet.open_alerts.total() >= sources)
+    return {"alerted_seconds": round(time.monotonic() - began, 1)}
 
 
 async def whole_checkpoint(service: Service) -> None:
