@@ -138,7 +138,7 @@ class Watched:
         )
 
     def told(self, minutes: float) -> dict[str, Any]:
-        """What it says of the time it watched; ends it."""
+        """What it says of the time it watched."""
         if self._process is None:
             return {}
         span, found = f"[{int(minutes * 60)}s]", {}
@@ -153,9 +153,12 @@ class Watched:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/api/v1/query?{asked}", timeout=60) as answer:
                 result = json.load(answer)["data"]["result"]
             found[f"prometheus_{name}"] = float(result[0]["value"][1]) if result else None
-        self._process.terminate()
-        self._process.wait()
         return found
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
 
 
 def scraped(server: Server, minutes: float) -> dict[str, Any]:
@@ -185,8 +188,11 @@ def soak(folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
         assert process.stdout is not None
         server = Server(process.stdout.readline().strip(), process.pid)
         watched = Watched(folder, server.address)
-        figures = scraped(server, chosen.minutes) | watched.told(chosen.minutes)
-        process.terminate()
+        try:
+            figures = scraped(server, chosen.minutes) | watched.told(chosen.minutes)
+        finally:
+            watched.end()
+            process.terminate()
         figures |= json.loads(process.stdout.readline())
     return figures
 
