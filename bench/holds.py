@@ -34,7 +34,8 @@ class Gap:
 
     @property
     def ours(self) -> float:
-        """What of the hold the hub made itself, whichever thread computed."""
+        """What of the hold the hub may have made itself, whichever thread computed; at most this, for the database
+        computes beside the interpreter and holds nobody."""
         return min(self.wall, self.process)
 
 
