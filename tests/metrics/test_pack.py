@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastgood.metrics.pack import LARGE, LIBRARY, Body, Packer, combine
+from lastgood.metrics.pack import LARGE, LIBRARY, Body, Packer, Strung, combine
 
 TEXTS = [b"", b"a" * 100_000, b"b", bytes(range(256)) * 1000, b""]
 
@@ -43,24 +43,44 @@ def test_pieces_become_one_member_that_others_read(library: Callable[[], Any], t
     assert b"".join(packer.clear(body)) == b"".join(texts)
 
 
+TEXT = st.binary(max_size=300)
+EDITS = st.lists(
+    st.one_of(
+        st.tuples(st.just("insert"), st.integers(0, 9), TEXT),
+        st.tuples(st.just("replace"), st.integers(0, 9), TEXT),
+        st.tuples(st.just("swap"), st.integers(0, 9), st.just(b"")),  # by a text of the same length
+        st.tuples(st.just("remove"), st.integers(0, 9), st.just(b"")),
+        st.tuples(st.just("join"), st.just(0), st.just(b"")),
+    ),
+    max_size=20,
+)
+
+
 @each_library
-@given(texts=st.lists(st.binary(max_size=300), max_size=8), changes=st.data())
-def test_a_segment_joined_again_is_that_joined_from_nothing(
-    library: Callable[[], Any], texts: list[bytes], changes: st.DataObject
+@given(edits=EDITS)
+def test_strung_pieces_are_joined_as_from_nothing_whatever_was_replaced(
+    library: Callable[[], Any], edits: list[tuple[str, int, bytes]]
 ) -> None:
     packer = Packer(library())
-    before = [packer.piece(text) for text in texts]
-    joined = packer.join(before)
-    draw, after = changes.draw, list(before)
-    for at in range(len(after)):
-        if draw(st.booleans()):
-            size = draw(st.sampled_from([len(texts[at]), len(texts[at]), 7]))
-            after[at] = packer.piece(draw(st.binary(min_size=size, max_size=size)))
-    again = packer.rejoin(after, before, joined)
-    assert again == packer.join(after)
-    assert gzip.decompress(sent(packer.member([again, again]))) == 2 * b"".join(
-        zlib.decompress(piece.packed + b"\x03\x00", -15) for piece in after
-    )
+    strung, texts = Strung(packer), list[bytes]()
+    for edit, where, text in [*edits, ("join", 0, b"")]:
+        at = where % (len(texts) + 1) if edit == "insert" else where % max(len(texts), 1)
+        if edit == "insert":
+            strung.insert(at)
+            strung.replace(at, packer.piece(text))
+            texts.insert(at, text)
+        elif edit == "join":
+            joined = strung.joined()
+            assert strung.joined() is joined
+            assert (joined.crc, joined.size) == (zlib.crc32(b"".join(texts)), len(b"".join(texts)))
+            assert gzip.decompress(sent(packer.member([joined, joined]))) == 2 * b"".join(texts)
+        elif texts and edit == "remove":
+            strung.remove(at)
+            del texts[at]
+        elif texts:
+            texts[at] = text if edit == "replace" else bytes(reversed(texts[at]))
+            strung.replace(at, packer.piece(texts[at]))
+        assert len(strung) == len(texts)
 
 
 @given(one=st.binary(max_size=2000), other=st.binary(max_size=2000))

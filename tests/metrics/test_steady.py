@@ -255,7 +255,7 @@ def test_both_formats_share_the_parts_of_gauges() -> None:
     kept = Steady(a_fleet(5000))
     bodies = [b"".join(kept.made(Wanted(("rm",), format_)).body.buffers) for format_ in Format]
     parts = kept.pages._parts["rm", "host"][0]
-    assert all(parts.segment(column).piece.packed in body for column in range(7) for body in bodies)
+    assert all(parts.segment(column).packed in body for column in range(7) for body in bodies)
 
 
 def test_the_shard_of_a_thing_is_fixed_for_ever() -> None:

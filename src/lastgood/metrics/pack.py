@@ -50,7 +50,7 @@ class Packer:
 
     def __init__(self, library: Any) -> None:
         self._library = library
-        self._combine: Callable[[int, int, int], int] = getattr(library, "crc32_combine", combine)
+        self.combine: Callable[[int, int, int], int] = getattr(library, "crc32_combine", combine)
 
     def piece(self, text: bytes) -> Piece:
         if not text:
@@ -65,34 +65,19 @@ class Packer:
         held = [piece for piece in pieces if piece.size]
         if len(held) == 1:
             return held[0]
-        crc, size = self.total(held)
+        crc, size = self.total([piece.crc for piece in held], [piece.size for piece in held])
         return Piece(b"".join([piece.packed for piece in held]), crc, size)
 
-    def rejoin(self, pieces: Sequence[Piece], before: Sequence[Piece], joined: Piece) -> Piece:
-        """The same as ``join(pieces)``, faster where ``joined`` was made of ``before`` and few differ."""
-        if len(pieces) != len(before):
-            return self.join(pieces)
-        differing = [at for at, (new, old) in enumerate(zip(pieces, before, strict=True)) if new is not old]
-        if any(pieces[at].size != before[at].size for at in differing):
-            return self.join(pieces)
-        # A CRC is linear: what changed in the middle changes the whole by the same, moved over all that comes after.
-        ends = list(accumulate([size for _, _, size in pieces]))
-        crc, size = joined.crc, joined.size
-        for at in differing:
-            crc ^= self._combine(pieces[at].crc ^ before[at].crc, 0, size - ends[at])
-        return Piece(b"".join([piece.packed for piece in pieces]), crc, size)
-
-    def total(self, pieces: Sequence[Piece]) -> tuple[int, int]:
-        """CRC and length of the texts of all, one after the other."""
-        both, crc, size = self._combine, 0, 0
-        for _, other, length in pieces:
-            crc = both(crc, other, length)
-            size += length
-        return crc, size
+    def total(self, crcs: Sequence[int], sizes: Sequence[int]) -> tuple[int, int]:
+        """CRC and length of texts one after the other."""
+        both, crc = self.combine, 0
+        for other, size in zip(crcs, sizes, strict=True):
+            crc = both(crc, other, size)
+        return crc, sum(sizes)
 
     def member(self, pieces: Sequence[Piece]) -> Body:
         """The pieces as one gzip member; large ones are not copied."""
-        crc, size = self.total(pieces)
+        crc, size = self.total([piece.crc for piece in pieces], [piece.size for piece in pieces])
         tail = _LAST_BLOCK + crc.to_bytes(4, "little") + (size & 0xFFFFFFFF).to_bytes(4, "little")
         return Body(tuple(_buffers([HEADER, *(piece.packed for piece in pieces), tail])), size)
 
@@ -104,6 +89,59 @@ class Packer:
             for start in range(0, len(whole), _SLICE):
                 if text := inflater.decompress(whole[start : start + _SLICE]):
                     yield text
+
+
+class Strung:
+    """Pieces strung together, of which some are replaced now and then; columns of plain values, for speed."""
+
+    __slots__ = ("_crcs", "_joined", "_moved", "_packed", "_packer", "_sizes", "_uneven")
+
+    def __init__(self, packer: Packer) -> None:
+        self._packer = packer
+        self._packed: list[bytes] = []
+        self._crcs: list[int] = []
+        self._sizes: list[int] = []
+        self._joined = NOTHING
+        self._moved: list[tuple[int, int]] = []
+        """Where pieces were replaced by others of the same length, and by how much their CRCs differ."""
+        self._uneven = False
+        """Whether more than that happened since they were joined."""
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    def insert(self, at: int) -> None:
+        """Room for one more."""
+        self._packed.insert(at, b"")
+        self._crcs.insert(at, 0)
+        self._sizes.insert(at, 0)
+        self._uneven = True
+
+    def remove(self, at: int) -> None:
+        del self._packed[at], self._crcs[at], self._sizes[at]
+        self._uneven = True
+
+    def replace(self, at: int, piece: Piece) -> None:
+        if piece.size == self._sizes[at]:
+            self._moved.append((at, piece.crc ^ self._crcs[at]))
+        else:
+            self._uneven = True
+        self._packed[at], self._crcs[at], self._sizes[at] = piece
+
+    def joined(self) -> Piece:
+        """All of them in one; the same object while nothing was replaced."""
+        if not self._uneven and not self._moved:
+            return self._joined
+        if self._uneven:
+            crc, size = self._packer.total(self._crcs, self._sizes)
+        else:
+            # A CRC is linear: a change in the middle changes the whole by the same, moved over all that comes after.
+            crc, size, ends = self._joined.crc, self._joined.size, list(accumulate(self._sizes))
+            for at, change in self._moved:
+                crc ^= self._packer.combine(change, 0, size - ends[at])
+        self._joined, self._uneven = Piece(b"".join(self._packed), crc, size), False
+        self._moved.clear()
+        return self._joined
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,11 +187,11 @@ class _Making:
                 segment = parts.segment(column)
             else:
                 segment = parts.aged_segment(column, self._now)
-                self.rendered += len(segment.pieces)
+                self.rendered += len(parts)
                 self.moves = True
-            self.parts += len(segment.pieces)
-            if segment.piece.size:
-                yield segment.piece
+            self.parts += len(parts)
+            if segment.size:
+                yield segment
 
     def _told_by_process(self, families: Sequence[Family[Any]]) -> Iterator[Piece]:
         if families:

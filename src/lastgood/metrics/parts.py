@@ -14,7 +14,7 @@ from operator import add
 from typing import Any, NamedTuple
 
 from lastgood.metrics.family import Family, Instant, Type
-from lastgood.metrics.pack import NOTHING, Packer, Piece
+from lastgood.metrics.pack import NOTHING, Packer, Piece, Strung
 from lastgood.metrics.text import label_text, tail
 
 ROWS_A_PART = 64
@@ -64,15 +64,7 @@ class _Part:
     ids: list[str]
     labels: list[list[str]]
     tails: list[list[Any]]
-    pieces: list[Piece | None]
     templates: list[bytes | None]
-
-
-class Segment(NamedTuple):
-    """All rows of a family in one piece, and the pieces of its parts."""
-
-    piece: Piece
-    pieces: Sequence[Piece]
 
 
 class Parts:
@@ -84,9 +76,8 @@ class Parts:
         self._aged = [family.aged for family in columns.families]
         self._parts: list[_Part] = []
         self._firsts: list[str] = []
-        self._stale: dict[_Part, None] = {}
-        self._segments = [Segment(NOTHING, ())] * len(self._names)
-        self._spoilt = [False] * len(self._names)
+        self._stale: dict[_Part, set[int]] = {}
+        self._pieces = [Strung(packer) for _ in self._names]
 
     # --- rows come and go ---------------------------------------------------------------------------------------
 
@@ -136,8 +127,7 @@ class Parts:
             del held[at]
         self._spoil_all(part)
         if not part.ids:
-            del self._parts[index], self._firsts[index], self._stale[part]
-            self._spoilt = [True] * len(self._names)
+            self._drop(index)
         else:
             self._firsts[index] = part.ids[0]
             if index and len(part.ids) + len(self._parts[index - 1].ids) <= self._most:
@@ -153,22 +143,27 @@ class Parts:
 
     def _merge(self, index: int) -> None:
         """Into the part before."""
-        part, before = self._parts.pop(index), self._parts[index - 1]
-        del self._firsts[index]
-        self._stale.pop(part, None)
+        part, before = self._parts[index], self._parts[index - 1]
+        self._drop(index)
         for held, others in zip(_lists(before), _lists(part), strict=True):
             held.extend(others)
         self._spoil_all(before)
 
     def _empty(self) -> _Part:
         groups, families = len(self._columns.label_names), len(self._names)
-        return _Part(
-            [], [[] for _ in range(groups)], [[] for _ in range(families)], [None] * families, [None] * families
-        )
+        return _Part([], [[] for _ in range(groups)], [[] for _ in range(families)], [None] * families)
 
     def _place(self, index: int, part: _Part) -> None:
         self._parts.insert(index, part)
         self._firsts.insert(index, part.ids[0] if part.ids else "")
+        for strung in self._pieces:
+            strung.insert(index)
+
+    def _drop(self, index: int) -> None:
+        self._stale.pop(self._parts.pop(index), None)
+        del self._firsts[index]
+        for strung in self._pieces:
+            strung.remove(index)
 
     # --- lines ----------------------------------------------------------------------------------------------------
 
@@ -185,9 +180,9 @@ class Parts:
         return tail(value)
 
     def _spoil(self, part: _Part, column: int) -> None:
-        part.pieces[column] = part.templates[column] = None
-        self._spoilt[column] = True
-        self._stale[part] = None
+        part.templates[column] = None
+        if self._aged[column] is None:
+            self._stale.setdefault(part, set()).add(column)
 
     def _spoil_all(self, part: _Part) -> None:
         for column in range(len(self._names)):
@@ -198,12 +193,12 @@ class Parts:
     def refresh(self) -> int:
         """Make anew what was spoilt, all but aged families; how many parts that was."""
         rendered = 0
-        while self._stale:
-            part, _ = self._stale.popitem()
-            for column, piece in enumerate(part.pieces):
-                if piece is None and self._aged[column] is None:
-                    part.pieces[column] = self._packer.piece(self._text(part, column))
-                    rendered += 1
+        for part, columns in self._stale.items():
+            index = bisect_right(self._firsts, part.ids[0]) - 1
+            for column in columns:
+                self._pieces[column].replace(index, self._packer.piece(self._text(part, column)))
+            rendered += len(columns)
+        self._stale.clear()
         return rendered
 
     def _text(self, part: _Part, column: int) -> bytes:
@@ -213,24 +208,23 @@ class Parts:
             return (name + name.join(map(add, labels, tails))).encode()
         return "".join([f"{name}{label}{end}" for label, end in zip(labels, tails, strict=True) if end]).encode()
 
-    def segment(self, column: int) -> Segment:
-        """A family that is not aged, after ``refresh``."""
-        if self._spoilt[column]:
-            pieces = [piece for part in self._parts if (piece := part.pieces[column]) is not None]
-            last = self._segments[column]
-            self._segments[column] = Segment(self._packer.rejoin(pieces, last.pieces, last.piece), pieces)
-            self._spoilt[column] = False
-        return self._segments[column]
+    def segment(self, column: int) -> Piece:
+        """All rows of a family that is not aged, after ``refresh``."""
+        return self._pieces[column].joined()
 
-    def aged_segment(self, column: int, now: Instant | None) -> Segment:
+    def __len__(self) -> int:
+        """Of how many parts a segment is made."""
+        return len(self._parts)
+
+    def aged_segment(self, column: int, now: Instant | None) -> Piece:
         """An aged family at this instant; nothing of it is kept but the text around the numbers."""
         if now is None:
-            return Segment(NOTHING, ())
+            return NOTHING
         pieces = []
         for start in range(0, len(self._parts), PARTS_AT_ONCE):
             some = self._parts[start : start + PARTS_AT_ONCE]
             pieces.append(self._packer.piece(b"".join([self._aged_text(part, column, now) for part in some])))
-        return Segment(self._packer.join(pieces), pieces)
+        return self._packer.join(pieces)
 
     def _aged_text(self, part: _Part, column: int, now: Instant) -> bytes:
         """The numbers set into the kept text of the part; a part with an absent row is written line by line."""
