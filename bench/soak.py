@@ -179,10 +179,11 @@ def scraped(server: Server, minutes: float) -> dict[str, Any]:
 
 
 def soak(folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
-    if not (folder / "lastgood.db").exists():
+    if not (folder / "built").exists():
         subprocess.run(
             [sys.executable, __file__, "--build", "--folder", folder, "--hosts", str(chosen.hosts)], check=True
         )
+        (folder / "built").touch()
     command = [sys.executable, __file__, "--hub", "--folder", str(folder), *(["--why"] if chosen.why else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

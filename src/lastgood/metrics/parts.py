@@ -77,6 +77,8 @@ class Parts:
         self._parts: list[_Part] = []
         self._firsts: list[str] = []
         self._stale: dict[_Part, set[int]] = {}
+        self._kept = {column for column, aged in enumerate(self._aged) if aged is None}
+        """The columns of which pieces are kept; also what is stale of a part of which all is."""
         self._pieces = [Strung(packer) for _ in self._names]
 
     # --- rows come and go ---------------------------------------------------------------------------------------
@@ -185,8 +187,8 @@ class Parts:
             self._stale.setdefault(part, set()).add(column)
 
     def _spoil_all(self, part: _Part) -> None:
-        for column in range(len(self._names)):
-            self._spoil(part, column)
+        part.templates = [None] * len(self._names)
+        self._stale[part] = self._kept
 
     # --- pieces ---------------------------------------------------------------------------------------------------
 

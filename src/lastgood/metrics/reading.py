@@ -92,9 +92,8 @@ class Reading:
             things = columns.families[0].entity.things
             held: Mapping[str, object] = things(moment) if things is not None else {}
             while ids and most > 0:
-                thing_id = next(reversed(ids))
+                thing_id, _ = ids.popitem()
                 rows[thing_id] = columns.read(moment, thing_id) if thing_id in held else None
-                del ids[thing_id]
                 most -= 1
 
     @property
