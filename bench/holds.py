@@ -48,9 +48,10 @@ class Holds:
         self._stacks: dict[float, tuple[str, ...]] = {}
         self._over = threading.Event()
         self._beat = 0.0
-        self.seconds = 0.0
+        self.seconds = self.cpu_seconds = 0.0
 
     async def __aenter__(self) -> Holds:
+        self._cpu_before = time.process_time()
         self._began = self._beat = time.perf_counter()
         self._ticker = asyncio.create_task(self._tick())
         self._loop_thread = threading.get_ident()
@@ -62,6 +63,7 @@ class Holds:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.seconds = time.perf_counter() - self._began
+        self.cpu_seconds = time.process_time() - self._cpu_before
         self._over.set()
         self._ticker.cancel()
         await asyncio.gather(self._ticker, return_exceptions=True)
@@ -77,6 +79,7 @@ class Holds:
             "over_20_ms": sum(gap.wall > TARGET_MS for gap in gaps),
             "ours_over_20_ms": sum(gap.ours > TARGET_MS for gap in gaps),
             "seconds": round(self.seconds, 2),
+            "cpu_seconds": round(self.cpu_seconds, 2),
         }
 
     def tell(self) -> None:

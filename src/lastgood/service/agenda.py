@@ -14,38 +14,43 @@ from typing import Generic, TypeVar
 
 _Entry = TypeVar("_Entry", bound=Hashable)
 _A_LOOK = 50
+_PARTS = 64
+"""The moments lie in many small dictionaries: one that grows, or sheds what was deleted, pauses for all it holds."""
 
 
 class Agenda(Generic[_Entry]):
     """Moments at which entries come up; entries are compared by identity of value only."""
 
-    __slots__ = ("_heap", "_moments", "_order")
+    __slots__ = ("_count", "_heap", "_moments", "_order")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, _Entry]] = []
-        self._moments: dict[_Entry, float] = {}
+        self._moments: tuple[dict[_Entry, float], ...] = tuple({} for _ in range(_PARTS))
+        self._count = 0
         self._order = 0
 
     def __len__(self) -> int:
-        return len(self._moments)
+        return self._count
 
     def put(self, entry: _Entry, moment: datetime | None) -> None:
         """Set when the entry comes up; None takes it off."""
+        moments = self._moments[hash(entry) % _PARTS]
         if moment is None:
-            self._moments.pop(entry, None)
+            self._count -= moments.pop(entry, None) is not None
             return
-        at = moment.timestamp()
-        if self._moments.get(entry) == at:
+        at, before = moment.timestamp(), moments.get(entry)
+        if before == at:
             return
-        self._moments[entry] = at
+        moments[entry] = at
+        self._count += before is None
         self._order += 1  # ties come up in the order they were put, and entries are never compared
         heappush(self._heap, (at, self._order, entry))
-        if len(self._heap) > 64 + 4 * len(self._moments):
+        if len(self._heap) > 64 + 4 * self._count:
             self._compact()
 
     def moment_of(self, entry: _Entry) -> float | None:
         """When the entry comes up, in epoch seconds; None if it is not on the agenda."""
-        return self._moments.get(entry)
+        return self._moments[hash(entry) % _PARTS].get(entry)
 
     def take(self, now: datetime, most: int = _A_LOOK) -> list[_Entry] | None:
         """Take off some of what has come up by ``now``, earliest first; None when nothing has.
@@ -60,8 +65,9 @@ class Agenda(Generic[_Entry]):
             if not self._heap or self._heap[0][0] > limit:
                 break
             at, _, entry = heappop(self._heap)
-            if self._moments.get(entry) == at:
-                del self._moments[entry]
+            if self.moment_of(entry) == at:
+                del self._moments[hash(entry) % _PARTS][entry]
+                self._count -= 1
                 taken.append(entry)
         return taken
 
@@ -71,11 +77,11 @@ class Agenda(Generic[_Entry]):
         for _ in range(_A_LOOK):
             if not self._heap or self._heap[0][0] > limit:
                 return False
-            if self._moments.get(self._heap[0][2]) == self._heap[0][0]:
+            if self.moment_of(self._heap[0][2]) == self._heap[0][0]:
                 return True
             heappop(self._heap)
         return True
 
     def _compact(self) -> None:
-        self._heap = [item for item in self._heap if self._moments.get(item[2]) == item[0]]
+        self._heap = [item for item in self._heap if self.moment_of(item[2]) == item[0]]
         heapify(self._heap)

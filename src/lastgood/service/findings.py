@@ -29,6 +29,7 @@ MOMENTS_A_FACT = 25
 """A fact is learned in one piece, so it must not hold too much."""
 
 ENTITIES_AT_ONCE = 500
+PARTS = 64
 AGAIN_AFTER = timedelta(seconds=5)
 
 Entity = tuple[str, str]
@@ -46,14 +47,15 @@ class Findings:
         self._rules = ruled_by
         self._ledger: Agenda[str] = Agenda()
         self._unruled: deque[Entity] = deque()
-        self._waiting: set[Entity] = set()
-        """The same as ``_unruled``, which has the order; a dictionary of so many would pause to grow or to shrink."""
+        self._waiting: tuple[set[Entity], ...] = tuple(set() for _ in range(PARTS))
+        """The same as ``_unruled``, which has the order; in parts, since a large set pauses to grow."""
         self.failures = 0
 
     def judged(self, entity: Entity) -> None:
         """A source or host was judged; its alerts are brought in line in the next round."""
-        if entity not in self._waiting:
-            self._waiting.add(entity)
+        waiting = self._waiting[hash(entity) % PARTS]
+        if entity not in waiting:
+            waiting.add(entity)
             self._unruled.append(entity)
 
     def expect(self, source_id: str, deadline_at: datetime | None) -> None:
@@ -61,15 +63,17 @@ class Findings:
         self._ledger.put(source_id, deadline_at)
 
     async def round(self, now: datetime) -> bool:
-        """Write what was found, and answer whether all of it was. Raises StoreError."""
-        ends = time.monotonic() + ROUND_SECONDS
-        while (taken := self._ledger.take(now, ENTITIES_AT_ONCE)) is not None:
-            await self._close_moments(taken, now)
-            if time.monotonic() >= ends:
-                break
+        """Write what was found, and answer whether all of it was. Raises StoreError.
+
+        Alerts come first, since somebody waits for them; the ledger has at least a little of every round.
+        """
         ends = time.monotonic() + ROUND_SECONDS
         while self._unruled:
             await self._rule(now)
+            if time.monotonic() >= ends:
+                break
+        while (taken := self._ledger.take(now, ENTITIES_AT_ONCE)) is not None:
+            await self._close_moments(taken, now)
             if time.monotonic() >= ends:
                 break
         return not self._unruled and not self._ledger.may_be_due(now)
@@ -116,7 +120,7 @@ class Findings:
         piece = Slice()
         while self._unruled and len(entities) < ENTITIES_AT_ONCE:
             entity = self._unruled.popleft()
-            self._waiting.discard(entity)
+            self._waiting[hash(entity) % PARTS].discard(entity)
             entities.append(entity)
             facts.extend(self._alert_facts(entity, now))
             if piece.is_over:
