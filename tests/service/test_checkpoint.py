@@ -260,7 +260,7 @@ async def test_a_checkpoint_cut_off_after_its_commit_loses_nothing_that_was_note
 
 async def test_a_checkpoint_of_more_rows_than_are_written_at_once_keeps_them_all(tmp_path: Path) -> None:
     hub = await Hub.open(tmp_path)
-    hosts = [a_host(f"host-{number}") for number in range(2 * checkpoints.ROWS_AT_ONCE + 1)]
+    hosts = [a_host(f"host-{number}") for number in range(2 * checkpoints.ROWS_A_STATEMENT + 1)]
     await hub.tell(*(HostEnrolled(**_AT, host=host) for host in hosts))
     await hub.checkpoint.save()
     assert await count_logged(hub.database) == 0

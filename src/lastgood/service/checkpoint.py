@@ -32,6 +32,7 @@ from lastgood.store.rows import Key, encode_rows, load, rows_of, save_rows, tota
 EVERY_SECONDS = 5.0
 EVERY_FACTS = 20_000
 ROWS_AT_ONCE = 50
+ROWS_A_STATEMENT = 500
 PAUSE_SECONDS = 0.0005
 """Between some rows and the next, so that the event loop need not fight a second thread for the interpreter."""
 
@@ -59,10 +60,10 @@ class _Parted(Generic[_K, _V]):
         for part, other in zip(self.parts, later.parts, strict=True):
             part.update(other)
 
-    def some(self) -> Iterator[dict[_K, _V]]:
-        """All of it, ``ROWS_AT_ONCE`` at a time."""
+    def some(self, most: int) -> Iterator[dict[_K, _V]]:
+        """All of it, some at a time."""
         left = chain.from_iterable(part.items() for part in self.parts)
-        while some := dict(islice(left, ROWS_AT_ONCE)):
+        while some := dict(islice(left, most)):
             yield some
 
     def free(self) -> None:
@@ -176,7 +177,7 @@ class Checkpoint:
 
         def write(connection: Connection) -> None:
             log.save_quarantine(connection, noted.quarantined)
-            for some in noted.moments.some():
+            for some in noted.moments.some(ROWS_A_STATEMENT):
                 save_ledger(connection, some.values())
             for keep, gone in parts:
                 save_rows(connection, keep, gone, upto)
@@ -187,10 +188,18 @@ class Checkpoint:
 
 
 def _encoded(rows: _Parted[Key, Any]) -> Iterator[Encoded]:
-    """The rows as the store keeps them, some at a time."""
-    for some in rows.some():
-        yield encode_rows(some)
+    """The rows as the store keeps them, as many as one statement should have at a time."""
+    keep: list[dict[str, Any]] = []
+    gone: list[Key] = []
+    for some in rows.some(ROWS_AT_ONCE):
+        encoded = encode_rows(some)
+        keep += encoded[0]
+        gone += encoded[1]
+        if len(keep) + len(gone) >= ROWS_A_STATEMENT:
+            yield keep, gone
+            keep, gone = [], []
         time.sleep(PAUSE_SECONDS)
+    yield keep, gone
 
 
 def _let_go(noted: _Noted, parts: list[Encoded]) -> None:
