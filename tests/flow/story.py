@@ -206,6 +206,9 @@ class Story:
         match what:
             case "come":
                 moved = presence.connected(judging, host_id, self.now)
+            case "arrive":
+                presence.connected(judging, host_id, self.now)
+                moved = presence.synced(judging, host_id, self.now, True)
             case "in step":
                 moved = presence.synced(judging, host_id, self.now, True)
             case "behind":
