@@ -66,6 +66,7 @@ class Home:
             view=lambda: self.fleet.view(),
             take=self.take,
             read=database.read,
+            read_in_step=database.read,
             write=database.write,
             run_now=self._run_now,
             cancel=self._cancel,

@@ -15,8 +15,10 @@ from lastgood.auth.gate import Gate
 from lastgood.fleet.changes import Changes
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import learn
+from lastgood.metrics import VOCABULARIES
 from lastgood.metrics.entities import HUB
 from lastgood.metrics.family import Family
+from lastgood.metrics.own_facts import OwnFacts
 from lastgood.metrics.page import Made, Wanted
 from lastgood.metrics.text import Format
 from lastgood.metrics.vocabulary import Vocabulary
@@ -96,6 +98,34 @@ async def test_after_its_end_nothing_is_made_ahead(fleet: Fleet) -> None:
     with pytest.raises(RuntimeError, match="shutdown"):
         await pages.page(RM)
     assert pages.parts_ahead == 0
+
+
+async def test_a_request_after_a_change_does_not_share_what_was_read_before_it(fleet: Fleet) -> None:
+    entered, opened = threading.Event(), threading.Event()
+
+    def wait(_facts: OwnFacts, _id: str) -> int:
+        entered.set()
+        assert opened.wait(timeout=20)
+        return 1
+
+    door: Family[OwnFacts] = Family(name="door", help="A help.", entity=HUB, value=wait)
+    slow = Vocabulary(name="slow", purpose="", fleet=VOCABULARIES[0].fleet, own=(door,))
+    pages = Exposition(moment=lambda: fleet, own=lambda: OWN, vocabularies=[slow])
+    wanted = Wanted(("slow",), Format.TEXT)
+    first = asyncio.create_task(pages.page(wanted))
+    await asyncio.to_thread(entered.wait, 20)
+    sharing = asyncio.create_task(pages.page(wanted))
+    await asyncio.sleep(0)
+    host_id = next(iter(fleet.hosts))
+    fleet.judging.tell_online(host_id, False)
+    pages.changed(Changes(hosts={host_id}))
+    second = asyncio.create_task(pages.page(wanted))
+    await asyncio.sleep(0)
+    opened.set()
+    assert (await first) is (await sharing)
+    assert b"rm_hosts_online 300\n" in text(await first)
+    assert b"rm_hosts_online 299\n" in text(await second)
+    pages.close()
 
 
 async def test_requests_among_a_storm_of_changes_each_get_one_moment(fleet: Fleet, pages: Exposition) -> None:

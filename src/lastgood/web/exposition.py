@@ -66,6 +66,8 @@ class Exposition:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="exposition")
         self._turn = asyncio.Lock()
         self._making: dict[Wanted, asyncio.Task[Made]] = {}
+        self._taken: asyncio.Task[Any] | None = None
+        """Who read last what it writes: later changes are not in its page."""
         self._asked: dict[Wanted, float] = {}
         self._ahead: asyncio.TimerHandle | asyncio.Task[None] | None = None
         self._pause = AHEAD_PAUSE_SECONDS
@@ -98,21 +100,22 @@ class Exposition:
     # --- asked for ------------------------------------------------------------------------------------------------
 
     async def page(self, wanted: Wanted) -> Made:
-        """The page as of now, or as of the making in progress; a scraper that leaves ends nobody else's."""
+        """The page as of now, shared with all who ask before anything changes; who leaves ends nobody else's."""
         self._asked[wanted] = time.monotonic()
         if self._reading.is_current and not self._turn.locked():
             made = self._page.finished(wanted)
             if made is not None:
                 return made
         task = self._making.get(wanted)
-        if task is None:
+        if task is None or (task is self._taken and not self._reading.is_current):
             task = asyncio.create_task(self._make(wanted))
             self._making[wanted] = task
             task.add_done_callback(lambda done: self._forget(wanted, done))
         return await asyncio.shield(task)
 
     def _forget(self, wanted: Wanted, done: asyncio.Task[Made]) -> None:
-        del self._making[wanted]
+        if self._making.get(wanted) is done:
+            del self._making[wanted]
         if not done.cancelled():
             done.exception()  # seen, even if every scraper that waited has left
 
@@ -174,6 +177,7 @@ class Exposition:
             self._reading.begin(names, moment)
             rendered = await self._catch_up(moment)
             # From here to the worker nothing is awaited: all that it gets is of one moment.
+            self._taken = asyncio.current_task()
             batch, now, facts = self._reading.take(moment), self._instant(moment, names), self._own()
 
             def own() -> OwnFacts:

@@ -36,7 +36,7 @@ async def runs(
     query = partial(
         history.list_runs, source_id=source_id, host_id=host_id, outcome=outcome, after=_decode(cursor), limit=limit
     )
-    found = await site.read(query)
+    found = await site.read_in_step(query)
     return [reader.ended_reading(view, run) for run in found.runs], _encode(found.more)
 
 
@@ -45,16 +45,21 @@ async def run(site: Site, view: FleetView, run_id: str) -> tuple[RunReading, str
     under_way = view.running.get(run_id)
     if under_way is not None:
         return reader.running_reading(view, under_way, site.progress()), ""
-    found = await site.read(partial(history.find_run, run_id=run_id))
+    found = await site.read_in_step(partial(history.find_run, run_id=run_id))
     if found is None:
         return None
     row, log = found
-    return (reader.ended_reading(view, row), log) if isinstance(row, Run) else (reader.begun_reading(view, row), log)
+    if isinstance(row, Run):
+        return reader.ended_reading(view, row), log
+    view = site.view()  # it may have begun since the caller's was made; a run that lasts is not lost
+    if run_id in view.running:
+        return reader.running_reading(view, view.running[run_id], site.progress()), ""
+    return reader.begun_reading(view, row), log
 
 
 async def moments(site: Site, source_id: str, *, limit: int) -> list[MomentReading]:
     """The last due moments that the ledger has closed."""
-    rows = await site.read(partial(history.list_ledger, source_id=source_id, limit=limit))
+    rows = await site.read_in_step(partial(history.list_ledger, source_id=source_id, limit=limit))
     return [reader.moment_reading(row) for row in rows]
 
 
@@ -68,7 +73,7 @@ async def alerts(
     rule: str | None = None,
 ) -> tuple[list[AlertReading], str | None]:
     """Alerts, open and resolved."""
-    found = await site.read(
+    found = await site.read_in_step(
         partial(history.list_alerts, host_id=host_id, rule=rule, after=_decode(cursor), limit=limit)
     )
     return [reader.past_alert_reading(view, row) for row in found.alerts], _encode(found.more)

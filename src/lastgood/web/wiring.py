@@ -83,6 +83,7 @@ def site_of(service: Service) -> Site:
         view=service.view,
         take=take,
         read=service.database.read,
+        read_in_step=service.read_in_step,
         write=service.database.write,
         run_now=service.commands.run_now,
         cancel=service.commands.cancel,
