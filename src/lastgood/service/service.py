@@ -11,9 +11,10 @@ import gc
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
+from sqlalchemy import Connection
 
 from lastgood.auth.identity import KeyPair
 from lastgood.clock import Clock
@@ -47,6 +48,9 @@ from lastgood.wire.translate import translate
 _log = structlog.get_logger("lastgood.service")
 
 DRAIN_SECONDS = 2.0
+STEP_SECONDS = 1.0
+
+_T = TypeVar("_T")
 
 
 class Service:
@@ -79,6 +83,7 @@ class Service:
         self._stopping = False
         self._broken = asyncio.Event()
         self._view: FleetView | None = None
+        self._learned = asyncio.Event()
         self._hearers: list[Callable[[Changes], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._sending: set[asyncio.Task[object]] = set()
@@ -221,6 +226,7 @@ class Service:
 
     def _changed(self, changes: Changes, _at: datetime) -> None:
         """Facts were learned: judge what they touched, send changed orders, wake who waits for them."""
+        self._learned.set()
         self.watch.changed(changes)
         for host_id in changes.orders:
             if host_id in self.roster and self._assigned.get(host_id) != assignment(self.fleet, host_id).version:
@@ -250,6 +256,20 @@ class Service:
         task = asyncio.create_task(work)
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
+
+    # --- what is read -----------------------------------------------------------------------------------------
+
+    async def read_in_step(self, fn: Callable[[Connection], _T]) -> _T:
+        """What ``fn`` read of the history, once everything that was committed by then is learned as well."""
+        answer, seq = await self.database.read(lambda connection: (fn(connection), log.last_seq(connection)))
+        try:
+            async with asyncio.timeout(STEP_SECONDS):
+                while self.checkpoint.learned_upto < seq:
+                    self._learned.clear()
+                    await self._learned.wait()
+        except TimeoutError:  # the newest fact went to quarantine, and nothing was learned since
+            _log.info("history was read ahead of what is learned", committed=seq)
+        return answer
 
     # --- who waits --------------------------------------------------------------------------------------------
 

@@ -92,7 +92,7 @@ def append(connection: Connection, appends: Sequence[Append]) -> list[Committed 
     """
     positions = _positions(connection, {a.mark.stream for a in appends if a.mark is not None})
     moved: dict[str, dict[str, Any]] = {}
-    seq = _last_seq(connection)
+    seq = last_seq(connection)
     answers: list[Committed | Skipped] = []
     rows: list[dict[str, Any]] = []
     told = Told()
@@ -201,7 +201,7 @@ def _positions(connection: Connection, streams: Iterable[str]) -> dict[str, int]
     return found
 
 
-def _last_seq(connection: Connection) -> int:
+def last_seq(connection: Connection) -> int:
     """The highest place ever given out: the log may be trimmed to nothing, so what was folded counts too."""
     newest = connection.execute(select(func.max(fact_log.c.seq))).scalar_one()
     return max(newest or 0, int(get_meta(connection, FOLDED_UPTO) or 0))
