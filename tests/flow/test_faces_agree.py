@@ -307,7 +307,7 @@ def test_every_face_says_the_same_of_every_source_whatever_happens(
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(peaceful=_peaceful, steps=st.lists(_step, min_size=6, max_size=40))
 def test_every_face_says_the_same_through_long_stories(fresh: Path, peaceful: bool, steps: list[Step]) -> None:
     faces_agree(fresh, peaceful, steps)

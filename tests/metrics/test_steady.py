@@ -206,7 +206,7 @@ def test_kept_pages_are_those_made_from_nothing_whatever_happened(seed: int) -> 
 
 @pytest.mark.slow
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_kept_pages_are_those_made_from_nothing_through_long_histories(seed: int) -> None:
     asyncio.run(live(seed, steps=40))
 
