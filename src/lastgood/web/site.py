@@ -45,11 +45,11 @@ class Take(Protocol):
 class Site:
     """All that a request may use.
 
-    ``read_in_step`` reads history and returns once the fleet has learned all that the history tells: a run that has
-    ended in one answer is not under way in the next. ``run_now``, ``cancel`` and ``look_now`` raise ``Refused`` with a
-    sentence if it cannot be done at present; ``run_now`` returns the run's id. ``secret_key`` is the subkey for
-    sessions, links and forms. ``find_token`` recognises bearer tokens; None means a wrong one. ``serve_agent`` returns
-    when the connection is over.
+    ``read_in_step`` reads history and returns once the fleet has learned all that the history tells: a run that
+    has ended in one answer is not under way in the next. ``run_now``, ``cancel`` and ``look_now`` raise ``Refused``
+    with a sentence if it cannot be done at present; ``run_now`` returns the run's id. ``secret_key`` is the subkey
+    for sessions, links and forms. ``find_token`` recognises bearer tokens; None means a wrong one. ``serve_agent``
+    returns when the connection is over.
     """
 
     now: Clock
