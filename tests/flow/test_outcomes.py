@@ -321,7 +321,7 @@ def test_both_formats_say_the_same(stage: Stage) -> None:
     text = still(stage.client.metrics(stage.data_dir))
     openmetrics = still(stage.client.metrics(stage.data_dir, "application/openmetrics-text;version=1.0.0"))
     families = {name for name, _, _ in text}
-    wanted = {"rm_hosts_total", "rm_host_last_backup_timestamp_seconds", "backup_last_success_timestamp_seconds"}
+    wanted = {"rm_hosts_total", "rm_host_last_backup_timestamp_seconds", "backup_last_good_timestamp_seconds"}
     assert wanted <= families
     assert text == openmetrics
 
