@@ -16,6 +16,7 @@ from typing import Any
 from lastgood.clock import now
 from lastgood.config.settings import Settings
 from lastgood.service.service import Service
+from lastgood.web.local import LocalDoor, listen_locally
 from lastgood.web.server import HubServer
 from lastgood.web.wiring import faces_of
 
@@ -33,14 +34,17 @@ async def running_hub(settings: Settings, bound: socket.socket) -> AsyncIterator
         raise
     faces = faces_of(service)
     server = HubServer(faces.app, bound, settings.server.tls_cert, settings.server.tls_key)
+    local: HubServer | None = None
     try:
         await service.start()
         await server.start()
+        local = HubServer(LocalDoor(faces.app), listen_locally(settings.server.data_dir))
+        await local.start()
         yield service, server
     finally:
         service.ready = False
         await service.roster.close_all(seconds=2.0)
-        await server.stop()
+        await asyncio.gather(server.stop(), *([] if local is None else [local.stop()]))
         faces.scrape.close()
         await service.stop()
 

@@ -1,4 +1,4 @@
-"""Files that only their owner may read, made once and whole.
+"""Files that only their owner may read, made once and whole; and sockets that lie beside them.
 
 The one rule: the file at its final name is either absent or complete, and what is there is never overwritten.
 """
@@ -6,7 +6,11 @@ The one rule: the file at its final name is either absent or complete, and what 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+_LONGEST_SOCKET_NAME = 104
 
 
 def write_once(path: Path, content: bytes) -> None:
@@ -30,5 +34,18 @@ def write_once(path: Path, content: bytes) -> None:
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def reachable_socket(path: Path) -> Iterator[str]:
+    """The name of a Unix socket for bind or connect, however deep its folder lies: the kernel takes 107 bytes."""
+    if len(os.fsencode(path)) < _LONGEST_SOCKET_NAME:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
     finally:
         os.close(folder)
