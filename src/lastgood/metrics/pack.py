@@ -30,6 +30,9 @@ LARGE = 256 * 1024
 
 _SLICE = 64 * 1024
 
+_BLOCK = 8
+"""Of so many pieces CRC and length are kept together."""
+
 _POLYNOMIAL = 0xEDB88320
 """That of CRC-32, lowest power first as all of gzip has it."""
 
@@ -94,7 +97,7 @@ class Packer:
 class Strung:
     """Pieces strung together, of which some are replaced now and then; columns of plain values, for speed."""
 
-    __slots__ = ("_crcs", "_joined", "_moved", "_packed", "_packer", "_sizes", "_uneven")
+    __slots__ = ("_blocks", "_crcs", "_joined", "_moved", "_packed", "_packer", "_sizes", "_uneven")
 
     def __init__(self, packer: Packer) -> None:
         self._packer = packer
@@ -106,6 +109,8 @@ class Strung:
         """Where pieces were replaced by others of the same length, and by how much their CRCs differ."""
         self._uneven = False
         """Whether more than that happened since they were joined."""
+        self._blocks: list[tuple[int, int] | None] = []
+        """CRC and length of every ``_BLOCK`` pieces, None where they are to be worked out; not used while even."""
 
     def __len__(self) -> int:
         return len(self._packed)
@@ -115,10 +120,15 @@ class Strung:
         self._packed.insert(at, b"")
         self._crcs.insert(at, 0)
         self._sizes.insert(at, 0)
-        self._uneven = True
+        self._come_apart(at)
 
     def remove(self, at: int) -> None:
         del self._packed[at], self._crcs[at], self._sizes[at]
+        self._come_apart(at)
+
+    def _come_apart(self, at: int) -> None:
+        """From here on pieces stand in other blocks."""
+        del self._blocks[at // _BLOCK :]
         self._uneven = True
 
     def replace(self, at: int, piece: Piece) -> None:
@@ -126,6 +136,8 @@ class Strung:
             self._moved.append((at, piece.crc ^ self._crcs[at]))
         else:
             self._uneven = True
+        if at // _BLOCK < len(self._blocks):
+            self._blocks[at // _BLOCK] = None
         self._packed[at], self._crcs[at], self._sizes[at] = piece
 
     def joined(self) -> Piece:
@@ -133,7 +145,7 @@ class Strung:
         if not self._uneven and not self._moved:
             return self._joined
         if self._uneven:
-            crc, size = self._packer.total(self._crcs, self._sizes)
+            crc, size = self._total()
         else:
             # A CRC is linear: a change in the middle changes the whole by the same, moved over all that comes after.
             crc, size, ends = self._joined.crc, self._joined.size, list(accumulate(self._sizes))
@@ -142,6 +154,17 @@ class Strung:
         self._joined, self._uneven = Piece(b"".join(self._packed), crc, size), False
         self._moved.clear()
         return self._joined
+
+    def _total(self) -> tuple[int, int]:
+        """CRC and length of all, by blocks: a part that grew by a digit costs its neighbours and not the page."""
+        packer, blocks = self._packer, self._blocks
+        blocks.extend([None] * (-(-len(self._sizes) // _BLOCK) - len(blocks)))
+        for number, block in enumerate(blocks):
+            if block is None:
+                some = slice(number * _BLOCK, (number + 1) * _BLOCK)
+                blocks[number] = packer.total(self._crcs[some], self._sizes[some])
+        known = [block for block in blocks if block is not None]
+        return packer.total([crc for crc, _ in known], [size for _, size in known])
 
 
 @dataclass(frozen=True, slots=True)
