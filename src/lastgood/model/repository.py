@@ -24,9 +24,25 @@ class RepositoryState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Slot(StrEnum):
+    """Which credentials: those of every day, and those that may delete (forget, prune)."""
+
+    EVERYDAY = "everyday"
+    ADMIN = "admin"
+
+
+HUB = "hub"
+"""``Repository.watched_by`` if the hub itself looks."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """A configured repository. ``url`` never holds a password; ``password_file`` is a path on the agents' hosts."""
+    """A configured repository. ``url`` never holds a password.
+
+    Credentials are local (``password_file`` and ``environment_file`` are paths on the agents' hosts, mode 0600) or
+    held by the hub: ``held`` names the slots it has, ``held_revision`` changes whenever one of them does.
+    ``watched_by`` is who looks into it although no source of ours need be there: a host's id, or ``HUB``.
+    """
 
     id: str
     name: str
@@ -34,6 +50,11 @@ class Repository:
     added_at: datetime
     tool: str = "restic"
     password_file: str | None = None
+    environment_file: str | None = None
+    held: tuple[Slot, ...] = ()
+    held_revision: str | None = None
+    watched_by: str | None = None
+    watch_seconds: int = 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from lastgood.model.job import Run, Schedule
+from lastgood.model.retention import Retention
 
 
 class State(StrEnum):
@@ -45,7 +46,7 @@ class Source:
 
     ``restic_host`` is the host's name at enrolment, frozen, since it is written into snapshots for ever.
     ``target`` is an operator's "never older than"; ``grace`` None means the default of ``fleet/schedule.py``.
-    ``revised_at`` is when schedule, target or grace last changed.
+    ``revised_at`` is when schedule, target or grace last changed. ``keep`` is what ``forget`` leaves.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Source:
     paused_until: datetime | None = None
     paused_by: str | None = None
     archived_by: str | None = None
+    keep: Retention | None = None
 
     @property
     def tag(self) -> str:

@@ -16,6 +16,7 @@ import msgspec
 from lastgood.model.host import AgentInfo
 from lastgood.model.job import Run, RunKind, RunStart, Schedule
 from lastgood.model.repository import Lock, Probe, SnapshotSeries
+from lastgood.model.retention import Retention
 
 PROTOCOL = 1
 OLDEST_PROTOCOL = 1
@@ -67,14 +68,33 @@ class Refuse(Frame, frozen=True, kw_only=True, tag="refuse"):
     signature: str = ""
 
 
+class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Credentials that the hub holds: a repository's password, and the store's variables (``AWS_*`` and the like)."""
+
+    password: str
+    environment: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return "Held(...)"
+
+
 class RepositoryAccess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How an agent reaches a repository. ``password_file`` is a file on the agent's host, mode 0600."""
+    """How an agent reaches a repository.
+
+    ``password_file`` and ``environment_file`` (lines ``NAME=value``) are files on the agent's host, mode 0600;
+    ``held`` and ``admin`` are what the hub holds and pushes instead. ``watch`` asks for looks into a repository that
+    no order names.
+    """
 
     id: str
     name: str
     url: str
     password_file: str | None = None
+    environment_file: str | None = None
+    held: Held | None = None
+    admin: Held | None = None
     initialise: bool = False
+    watch: bool = False
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -89,6 +109,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     excludes: tuple[str, ...] = ()
     schedule: Schedule | None = None
     paused_until: datetime | None = None
+    keep: Retention | None = None
 
 
 class Assignment(Frame, frozen=True, kw_only=True, tag="assignment"):
@@ -99,16 +120,27 @@ class Assignment(Frame, frozen=True, kw_only=True, tag="assignment"):
     orders: tuple[Order, ...]
 
 
+class RestoreWish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What to restore: a snapshot's id (or ``latest`` of the source), some paths of it or all, into a new folder."""
+
+    snapshot: str
+    target: str
+    include: tuple[str, ...] = ()
+
+
 class RunNow(Frame, frozen=True, kw_only=True, tag="run_now"):
     """A person's wish: run ``kind`` once. The run's id is minted by the hub, which is who starts it.
 
-    A resend of an id that the agent has seen does nothing.
+    A resend of an id that the agent has seen does nothing. ``check_subset`` is restic's ``--read-data-subset``;
+    ``restore`` says what a run of that kind restores.
     """
 
     run_id: str
     kind: RunKind
     source_id: str | None = None
     repository_id: str | None = None
+    check_subset: str | None = None
+    restore: RestoreWish | None = None
 
 
 class CancelRun(Frame, frozen=True, kw_only=True, tag="cancel_run"):
