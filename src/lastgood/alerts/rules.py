@@ -74,7 +74,7 @@ def _when(state: State) -> Callable[[Told, str, datetime], str | None]:
         if state is State.UNKNOWN and is_blind(told, now):
             return None
         source = told.sources[source_id]
-        host = told.hosts.get(source.host_id)
+        host = told.hosts.get(source.host_id or "")
         why = verdict(told, source_id, now, state).reason
         return f"{source.name} on {host.name if host else source.restic_host}: {why}"
 

@@ -69,6 +69,8 @@ class Fleet:
 
         self.sources_of_host: dict[str, tuple[str, ...]] = {}
         self.sources_of_repository: dict[str, tuple[str, ...]] = {}
+        self.aliases_of_host: dict[str, tuple[str, ...]] = {}
+        """Host id -> the found sources that are shown under its name; they are none of its own."""
         self.running_of_source: dict[str, str] = {}
         self.alerts_of_entity: dict[tuple[str, str], dict[AlertKey, None]] = {}
         self.open_alerts_of_host: Counter[str] = Counter()
@@ -79,8 +81,13 @@ class Fleet:
 
     def reindex(self) -> None:
         """Make every index anew from the values; after rows were loaded."""
-        self.sources_of_host = _grouped((source.host_id, source.id) for source in self.sources.values())
+        self.sources_of_host = _grouped(
+            (source.host_id, source.id) for source in self.sources.values() if source.host_id is not None
+        )
         self.sources_of_repository = _grouped((source.repository_id, source.id) for source in self.sources.values())
+        self.aliases_of_host = _grouped(
+            (source.alias_host_id, source.id) for source in self.sources.values() if source.alias_host_id is not None
+        )
         self.alerts_of_entity = {}
         for key in self.alerts:
             self.alerts_of_entity.setdefault((key.entity_kind, key.entity_id), {})[key] = None
@@ -129,8 +136,8 @@ class Fleet:
     def repository_evidence_of(self, repository_id: str) -> RepositoryEvidence:
         return self.repository_evidence.get(repository_id, NO_REPOSITORY_EVIDENCE)
 
-    def presence_of(self, host_id: str) -> Presence:
-        return self.judging.presence.get(host_id, ABSENT)
+    def presence_of(self, host_id: str | None) -> Presence:
+        return self.judging.presence.get(host_id or "", ABSENT)
 
     def repositories_of_host(self, host_id: str) -> list[str]:
         """The repositories into which this host's sources go, each once, that of the oldest source first."""
@@ -154,6 +161,7 @@ class Fleet:
             counters=self.counters.copy(),
             sources_of_host=self.sources_of_host.copy(),
             sources_of_repository=self.sources_of_repository.copy(),
+            aliases_of_host=self.aliases_of_host.copy(),
             open_alerts_of_host=self.open_alerts_of_host.copy(),
             open_alerts=self.open_alerts.copy(),
             presence=judging.presence.copy(),
@@ -183,6 +191,7 @@ class FleetView:
     counters: Mapping[str, int]
     sources_of_host: Mapping[str, tuple[str, ...]]
     sources_of_repository: Mapping[str, tuple[str, ...]]
+    aliases_of_host: Mapping[str, tuple[str, ...]]
     open_alerts_of_host: Mapping[str, int]
     open_alerts: Mapping[Severity, int]
     presence: Mapping[str, Presence]
@@ -199,8 +208,8 @@ class FleetView:
     def repository_evidence_of(self, repository_id: str) -> RepositoryEvidence:
         return self.repository_evidence.get(repository_id, NO_REPOSITORY_EVIDENCE)
 
-    def presence_of(self, host_id: str) -> Presence:
-        return self.presence.get(host_id, ABSENT)
+    def presence_of(self, host_id: str | None) -> Presence:
+        return self.presence.get(host_id or "", ABSENT)
 
     def repositories_of_host(self, host_id: str) -> list[str]:
         """The repositories into which this host's sources go, each once, that of the oldest source first."""

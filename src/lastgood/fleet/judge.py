@@ -41,7 +41,7 @@ class Known(Protocol):
     def running_of_source(self) -> Mapping[str, str]: ...
     def evidence_of(self, source_id: str) -> Evidence: ...
     def repository_evidence_of(self, repository_id: str) -> RepositoryEvidence: ...
-    def presence_of(self, host_id: str) -> Presence: ...
+    def presence_of(self, host_id: str | None) -> Presence: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +152,7 @@ def verdict(known: Known, source_id: str, now: datetime, told: State | None = No
     state = told or state
     evidence = known.evidence_of(source_id)
     looked_at = observed_at(known, source, now)
-    host = known.hosts.get(source.host_id)
+    host = known.hosts.get(source.host_id or "")
     return Verdict(
         source_id=source_id,
         state=state,

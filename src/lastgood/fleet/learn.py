@@ -17,6 +17,7 @@ from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.expect import revise, revised
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.ledger import close
+from lastgood.fleet.removal import repository_removed
 from lastgood.fleet.schedule import check
 from lastgood.fleet.share import shared_info, shared_run, shared_source
 from lastgood.fleet.weigh import weigh
@@ -47,6 +48,7 @@ def _host_enrolled(fleet: Fleet, told: fact.HostEnrolled, changes: Changes) -> N
     fleet.host_ids_by_name[host.name.casefold()] = host.id
     changes.hosts.add(host.id)
     changes.sources.update(fleet.sources_of_host.get(host.id, ()))
+    changes.sources.update(fleet.aliases_of_host.get(host.id, ()))
 
 
 def _host_renamed(fleet: Fleet, told: fact.HostRenamed, changes: Changes) -> None:
@@ -57,6 +59,7 @@ def _host_renamed(fleet: Fleet, told: fact.HostRenamed, changes: Changes) -> Non
     fleet.hosts[host.id] = replace(host, name=told.name)
     changes.hosts.add(host.id)
     changes.sources.update(fleet.sources_of_host.get(host.id, ()))
+    changes.sources.update(fleet.aliases_of_host.get(host.id, ()))
 
 
 def _host_removed(fleet: Fleet, told: fact.HostRemoved, changes: Changes) -> None:
@@ -72,6 +75,9 @@ def _host_removed(fleet: Fleet, told: fact.HostRemoved, changes: Changes) -> Non
     for run_id in [run.id for run in fleet.running.values() if run.host_id == host.id]:
         del fleet.running[run_id]
         changes.runs.add(run_id)
+    for source_id in fleet.aliases_of_host.pop(host.id, ()):
+        fleet.sources[source_id] = replace(fleet.sources[source_id], alias_host_id=None)
+        changes.sources.add(source_id)
     alarms.drop_of_host(fleet, host.id, changes)
     del fleet.hosts[host.id]
     del fleet.host_ids_by_name[host.name.casefold()]
@@ -87,11 +93,17 @@ def _agent_reported(fleet: Fleet, told: fact.AgentReported, changes: Changes) ->
 
 
 def _source_configured(fleet: Fleet, told: fact.SourceConfigured, changes: Changes) -> None:
-    host = known(fleet.hosts, told.source.host_id, "host")
-    repository = known(fleet.repositories, told.source.repository_id, "repository")
     before = fleet.sources.get(told.source.id)
+    host = None if told.source.host_id is None else known(fleet.hosts, told.source.host_id, "host")
+    repository = known(fleet.repositories, told.source.repository_id, "repository")
+    if before is None and host is None:
+        raise Unlearnable(f"Source {told.source.id} has no host; such a source is found, not configured.")
     if before is not None and before.host_id != told.source.host_id:
         raise Unlearnable(f"Source {before.id} belongs to another host and cannot move.")
+    if before is not None and host is None and before.repository_id != repository.id:
+        raise Unlearnable(f"Source {before.id} was found in another repository and cannot move.")
+    if told.source.alias_host_id is not None:
+        known(fleet.hosts, told.source.alias_host_id, "host")
     if told.source.schedule is not None:
         try:
             check(told.source.schedule)
@@ -105,14 +117,16 @@ def _source_configured(fleet: Fleet, told: fact.SourceConfigured, changes: Chang
         changes.repositories.add(before.repository_id)
     fleet.sources[source.id] = source
     fleet.evidence[source.id] = evidence
-    if before is None:
+    if before is None and source.host_id is not None:
         _join(fleet.sources_of_host, source.host_id, source.id)
     if before is None or before.repository_id != source.repository_id:
         _join(fleet.sources_of_repository, source.repository_id, source.id)
+    _alias(fleet, None if before is None else before.alias_host_id, source.alias_host_id, source.id)
     changes.moments.extend(moments)
     changes.sources.add(source.id)
-    changes.hosts.add(source.host_id)
-    changes.orders.add(source.host_id)
+    if source.host_id is not None:
+        changes.hosts.add(source.host_id)
+        changes.orders.add(source.host_id)
     changes.repositories.add(source.repository_id)
 
 
@@ -236,6 +250,15 @@ def _leave(index: dict[str, tuple[str, ...]], key: str, member: str) -> None:
     index[key] = tuple(other for other in index[key] if other != member)
     if not index[key]:
         del index[key]
+
+
+def _alias(fleet: Fleet, before: str | None, after: str | None, source_id: str) -> None:
+    if before == after:
+        return
+    if before is not None:
+        _leave(fleet.aliases_of_host, before, source_id)
+    if after is not None:
+        _join(fleet.aliases_of_host, after, source_id)
 
 
 def _name_is_free(fleet: Fleet, name: str, host_id: str) -> None:

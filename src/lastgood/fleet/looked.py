@@ -14,16 +14,17 @@ from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.weigh import newest
 from lastgood.model import fact
-from lastgood.model.repository import Probe, RepositoryEvidence
+from lastgood.model.repository import HUB, Probe, Repository, RepositoryEvidence
 from lastgood.model.source import NO_EVIDENCE
 
 Look = fact.RepositoryProbed | fact.RepositorySized | fact.LocksListed | fact.SnapshotsListed
 
 
 def configured(fleet: Fleet, told: fact.RepositoryConfigured, changes: Changes) -> None:
+    before = fleet.repositories.get(told.repository.id)
     fleet.repositories[told.repository.id] = told.repository
     touch(fleet, told.repository.id, changes)
-    changes.orders.update(changes.hosts)
+    changes.orders.update(changes.hosts, watcher(told.repository), watcher(before))
 
 
 def probed(fleet: Fleet, told: fact.RepositoryProbed, changes: Changes) -> None:
@@ -90,12 +91,20 @@ def snapshots_listed(fleet: Fleet, told: fact.SnapshotsListed, changes: Changes)
     touch(fleet, told.repository_id, changes)
 
 
+def watcher(repository: Repository | None) -> tuple[str, ...]:
+    """The host whose agent watches the repository, as one or none: the hub itself is no host."""
+    watched_by = None if repository is None else repository.watched_by
+    return () if watched_by in (None, HUB) else (watched_by,)
+
+
 def touch(fleet: Fleet, repository_id: str, changes: Changes) -> None:
     """A repository's facts are told on its own lines and on those of its sources and their hosts."""
     changes.repositories.add(repository_id)
     for source_id in fleet.sources_of_repository.get(repository_id, ()):
         changes.sources.add(source_id)
-        changes.hosts.add(fleet.sources[source_id].host_id)
+        host_id = fleet.sources[source_id].host_id
+        if host_id is not None:
+            changes.hosts.add(host_id)
 
 
 def _prove_last_backup(fleet: Fleet, source_id: str) -> None:

@@ -24,13 +24,13 @@ def _first(value: _T) -> _T:
     return value
 
 
-def shared_source(source: Source, host: Host, repository: Repository) -> Source:
+def shared_source(source: Source, host: Host | None, repository: Repository) -> Source:
     """The source with what it has in common with its host, its repository, and other sources."""
     return replace(
         source,
-        host_id=host.id,
+        host_id=None if host is None else host.id,
         repository_id=repository.id,
-        restic_host=host.name if source.restic_host == host.name else source.restic_host,
+        restic_host=host.name if host is not None and source.restic_host == host.name else source.restic_host,
         name=_first(source.name),
         paths=_first(source.paths),
         excludes=_first(source.excludes),
@@ -43,7 +43,7 @@ def shared_run(run: Run, source: Source) -> Run:
     """The run with the ids of its source, and one moment where it began when it was due."""
     return replace(
         run,
-        host_id=source.host_id,
+        host_id=source.host_id or "",
         source_id=source.id,
         repository_id=source.repository_id if run.repository_id == source.repository_id else run.repository_id,
         due_at=run.started_at if run.due_at == run.started_at else run.due_at,

@@ -124,7 +124,7 @@ def _fallback(
             id=f"snapshot:{point.id}",
             kind=RunKind.BACKUP,
             outcome=Outcome.SUCCESS,
-            host_id=source.host_id,
+            host_id=source.host_id or "",
             source_id=source.id,
             repository_id=source.repository_id,
             started_at=point.started_at,

@@ -27,7 +27,7 @@ REPOSITORY_LABELS = ("repository", "repository_id", "tool")
 
 def _source(view: FleetView, source_id: str) -> tuple[str, ...]:
     source = view.sources[source_id]
-    host = view.hosts.get(source.host_id)
+    host = view.hosts.get(source.host_id or source.alias_host_id or "")
     repository = view.repositories.get(source.repository_id)
     return (
         source_id,
@@ -105,9 +105,9 @@ def _observed_base(view: FleetView, source_id: str) -> object:
     return view.sources[source_id].host_id, view.evidence_of(source_id).observed_at
 
 
-def _observed(now: Instant, base: tuple[str, datetime | None]) -> int | None:
+def _observed(now: Instant, base: tuple[str | None, datetime | None]) -> int | None:
     host_id, told_at = base
-    presence = now.presence.get(host_id, ABSENT)
+    presence = now.presence.get(host_id or "", ABSENT)
     return now.seconds if presence.is_observing else epoch(last_known_at(presence, told_at, now.at))
 
 

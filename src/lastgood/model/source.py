@@ -41,8 +41,25 @@ WORST_FIRST = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """What restic wrote into a line of snapshots, by which they are known again.
+
+    ``tags`` are empty where the paths tell it apart; where paths change from one snapshot to the next, the tags do
+    and ``paths`` are empty.
+    """
+
+    hostname: str
+    paths: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A configured source: what, from which host, into which repository, how often.
+    """What should be backed up: configured, from which host, into which repository, how often; or found.
+
+    A found source was seen by a look into its repository, and no agent of ours makes it: it has no ``host_id``.
+    ``series`` are the snapshots it was found by; of a configured source those of found ones that it took over.
+    ``alias_host_id`` is the host of ours whose name a found source is shown under.
 
     ``restic_host`` is the host's name at enrolment, frozen, since it is written into snapshots for ever.
     ``target`` is an operator's "never older than"; ``grace`` None means the default of ``fleet/schedule.py``.
@@ -51,7 +68,7 @@ class Source:
 
     id: str
     name: str
-    host_id: str
+    host_id: str | None
     repository_id: str
     paths: tuple[str, ...]
     restic_host: str
@@ -67,6 +84,13 @@ class Source:
     paused_by: str | None = None
     archived_by: str | None = None
     keep: Retention | None = None
+    series: tuple[Series, ...] = ()
+    alias_host_id: str | None = None
+
+    @property
+    def is_found(self) -> bool:
+        """Whether only its snapshots tell of it: nothing of ours runs it, asks its agent, or knows of a failure."""
+        return self.host_id is None
 
     @property
     def tag(self) -> str:

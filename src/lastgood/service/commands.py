@@ -32,6 +32,12 @@ class Commands:
             raise Refused(f"There is no source {source_id}; list them to find the right id.", retry=False)
         if source.archived_by is not None:
             raise Refused(f"{source.name} is archived; take it out of the archive first.", retry=False)
+        if source.host_id is None:
+            raise Refused(
+                f"{source.name} was found in its repository and no agent of ours makes it; start it where it runs, "
+                "or adopt it into a source of an agent.",
+                retry=False,
+            )
         run_id = self._mint()
         if not await self._roster.run_now(source.host_id, run_id, RunKind.BACKUP, source_id=source_id):
             raise Refused(f"{self._away(source.host_id)} Nothing was started.")
@@ -55,7 +61,7 @@ class Commands:
             self._fleet.sources[i].host_id for i in self._fleet.sources_of_repository.get(repository_id, ())
         )
         for host_id in hosts:
-            if await self._roster.look_now(host_id, repository_id):
+            if host_id is not None and await self._roster.look_now(host_id, repository_id):
                 return
         raise Refused("No agent that uses this repository is connected; start one and ask again.")
 

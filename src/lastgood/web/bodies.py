@@ -163,8 +163,8 @@ def _clean(field: str, text: str, longest: int) -> None:
         raise Invalid(field, f"{field} holds a line break or another control character; leave it out.")
 
 
-def _free_source_name(view: FleetView, host_id: str, name: str, own_id: str | None) -> None:
-    for source_id in view.sources_of_host.get(host_id, ()):
+def _free_source_name(view: FleetView, host_id: str | None, name: str, own_id: str | None) -> None:
+    for source_id in view.sources_of_host.get(host_id or "", ()):
         if source_id != own_id and view.sources[source_id].name.casefold() == name.casefold():
             raise Conflict("name", f"This host has a source called {name} already; choose another name.")
 

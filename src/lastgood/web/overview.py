@@ -70,7 +70,7 @@ def select(view: FleetView, *, state: str = "", host: str = "", repository: str 
     """The sources that fit; an archived one is found only by asking for archived ones. Empty means any."""
     sources = view.sources
     if host:
-        ids = view.sources_of_host.get(host, ())
+        ids = (*view.sources_of_host.get(host, ()), *view.aliases_of_host.get(host, ()))
     elif repository:
         ids = view.sources_of_repository.get(repository, ())
     else:
@@ -83,7 +83,7 @@ def select(view: FleetView, *, state: str = "", host: str = "", repository: str 
             continue
         if repository and source.repository_id != repository:
             continue
-        if not text or lists.matches(text, source.name, reader.host_name(view, source.host_id), *source.paths):
+        if not text or lists.matches(text, source.name, reader.host_of(view, source), *source.paths):
             found.append(source)
     return found
 
@@ -93,7 +93,7 @@ def worst_first(view: FleetView) -> Callable[[Source], tuple[int, str, str]]:
 
     def place(source: Source) -> tuple[int, str, str]:
         rank = reader.RANK[reader.state_of(view, source.id)]
-        return rank, reader.host_name(view, source.host_id).casefold(), source.name.casefold()
+        return rank, reader.host_of(view, source).casefold(), source.name.casefold()
 
     return place
 

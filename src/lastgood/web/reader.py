@@ -48,7 +48,7 @@ def source_reading(view: FleetView, source: Source, now: datetime, progress: Map
         id=source.id,
         name=source.name,
         host_id=source.host_id,
-        host=host_name(view, source.host_id),
+        host=host_of(view, source),
         repository_id=source.repository_id,
         repository=repository_name(view, source.repository_id),
         tool=source.tool,
@@ -249,6 +249,13 @@ def progress_reading(progress: Progress | None) -> ProgressReading | None:
 def worst(states: Iterable[State]) -> State | None:
     """The state in which a group speaks; None for an empty one."""
     return min(states, key=RANK.__getitem__, default=None)
+
+
+def host_of(view: FleetView, source: Source) -> str:
+    """The name of the host that a source is shown under; that which restic wrote where no host of ours is meant."""
+    host_id = source.host_id or source.alias_host_id
+    host = None if host_id is None else view.hosts.get(host_id)
+    return host.name if host is not None else source.host_id or source.restic_host
 
 
 def host_name(view: FleetView, host_id: str) -> str:

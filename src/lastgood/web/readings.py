@@ -31,7 +31,7 @@ class SourceReading(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
-    host_id: str
+    host_id: str | None
     host: str
     repository_id: str
     repository: str

@@ -62,7 +62,7 @@ async def source_page(request: Request[Any, Any, Any], source_id: FromPath[str])
         alerts=[
             reader.alert_reading(view, alert) for alert in view.alerts.values() if alert.key.entity_id == source.id
         ],
-        online=view.online.get(source.host_id),
+        online=view.online.get(source.host_id or ""),
         waiting=is_ulid(asked) and asked not in view.running and all(run.id != asked for run in runs),
     )
 
