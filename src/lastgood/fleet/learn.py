@@ -17,7 +17,6 @@ from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.expect import revise, revised
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.ledger import close
-from lastgood.fleet.removal import repository_removed
 from lastgood.fleet.schedule import check
 from lastgood.fleet.share import shared_info, shared_run, shared_source
 from lastgood.fleet.weigh import weigh
