@@ -11,11 +11,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
+from lastgood.agent import places
 from lastgood.agent.kept import OpenRun
 from lastgood.agent.runner import Work
 from lastgood.agent.spool import Spool
@@ -59,9 +59,9 @@ class Cannot(LastgoodError):
         self.outcome = outcome
 
 
-def place_of(access: RepositoryAccess) -> Place:
-    """How restic reaches a repository; raises ConfigError if it names no password file."""
-    return Place(url=access.url, password_file=Path(access.password_file) if access.password_file else None)
+def place_of(access: RepositoryAccess, *, admin: bool = False) -> Place:
+    """How restic reaches a repository, with ``admin`` by the credentials that may delete. Raises ConfigError."""
+    return places.place(access, admin=admin)
 
 
 class Jobs:
