@@ -17,6 +17,7 @@ from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.expect import revise, revised
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.ledger import close
+from lastgood.fleet.removal import repository_removed
 from lastgood.fleet.schedule import check
 from lastgood.fleet.share import shared_info, shared_run, shared_source
 from lastgood.fleet.weigh import weigh
@@ -272,6 +273,7 @@ _LEARN: dict[type[fact.Fact], Callable[[Fleet, Any, Changes], None]] = {
     fact.HostRemoved: _host_removed,
     fact.AgentReported: _agent_reported,
     fact.RepositoryConfigured: looked.configured,
+    fact.RepositoryRemoved: repository_removed,
     fact.RepositoryProbed: looked.probed,
     fact.RepositorySized: looked.sized,
     fact.LocksListed: looked.locks_listed,

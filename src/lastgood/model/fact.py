@@ -64,6 +64,13 @@ class RepositoryConfigured(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryRemoved(Fact):
+    """The repository is known no more, nor are its archived and found sources; what is stored there is not touched."""
+
+    repository_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryProbed(Fact):
     """``probed_at`` is when the look ended, by the looker's clock."""
 
@@ -143,6 +150,7 @@ FACTS: tuple[type[Fact], ...] = (
     HostRemoved,
     AgentReported,
     RepositoryConfigured,
+    RepositoryRemoved,
     RepositoryProbed,
     RepositorySized,
     LocksListed,
