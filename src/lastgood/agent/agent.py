@@ -29,6 +29,7 @@ from lastgood.agent.runner import Runner, Work
 from lastgood.agent.schedule import Timetable
 from lastgood.agent.spool import Spool
 from lastgood.agent.surveyor import CHECK_SECONDS, Surveyor
+from lastgood.agent.tester import Tester
 from lastgood.clock import Clock
 from lastgood.tools.restic.driver import Restic
 from lastgood.wire.frames import Applied, Assignment, CancelRun, Finished, Frame, LookNow, RepositoryAccess, RunNow
@@ -82,6 +83,7 @@ class _Desk:
         self._timetable = Timetable({})
         self._assigned = asyncio.Event()
         self._surveyor = Surveyor(restic, spool, self._accesses, at)
+        self._tester = Tester(restic, self._tell, at)
         seams = JobSeams(assignment=lambda: self._assignment, tell=self._tell, survey=self._surveyor.look)
         self._jobs = Jobs(restic, spool, pinned.host_id, seams, at)
         self._runner = Runner(self._jobs.perform, self._jobs.drop, at)
@@ -104,6 +106,7 @@ class _Desk:
         try:
             done, _ = await asyncio.wait([*parts, stopped], return_when=asyncio.FIRST_COMPLETED)
             looking.cancel()
+            await self._tester.stop()
             parts[-1].cancel()
             await self._runner.stop()
             await asyncio.wait([running, looking], timeout=STOP_SECONDS)
@@ -141,6 +144,8 @@ class _Desk:
                 await self._wish(order)
             case CancelRun(run_id=run_id):
                 await self._runner.cancel(run_id)
+            case LookNow(answer_to=str(answer_to), access=RepositoryAccess() as access):
+                self._tester.begin(answer_to, access)
             case LookNow(repository_id=repository_id):
                 self._surveyor.look(repository_id)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from lastgood.hub.answers import Answers
 from lastgood.hub.connection import Connection, Ending
 from lastgood.hub.progress import ProgressStore
 from lastgood.hub.socket import REFUSED, REPLACED, RESTARTING
@@ -26,6 +27,7 @@ class Roster:
         self._connections: dict[str, Connection] = {}
         self._leaving: set[Connection] = set()
         self.progress = ProgressStore()
+        self.answers = Answers()
         self.draining = False
 
     def __len__(self) -> int:

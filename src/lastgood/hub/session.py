@@ -39,6 +39,7 @@ from lastgood.wire.frames import (
     Progress,
     Refuse,
     Report,
+    Tested,
     Welcome,
     encode,
 )
@@ -212,6 +213,9 @@ class _Session:
                 case Applied():
                     self._life_sign()
                     self._connection.applied, self._connection.refused = frame.version, frame.refused
+                case Tested():
+                    self._life_sign()
+                    seams.roster.answers.told(host_id, frame)
                 case Hello():
                     raise Refusal("A second hello came in one connection; connect again.", final=False, code=BROKEN)
 

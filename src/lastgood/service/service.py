@@ -31,18 +31,20 @@ from lastgood.hub.socket import Socket
 from lastgood.ids import ulid
 from lastgood.model.fact import AgentReported, Fact, agent_origin
 from lastgood.model.host import AgentInfo
-from lastgood.service.assignment import assignment
 from lastgood.service.checkpoint import Checkpoint, restore
 from lastgood.service.commands import Commands
+from lastgood.service.credentials import Credentials
 from lastgood.service.identity import hub_keys
 from lastgood.service.ingest import Ingest
+from lastgood.service.orders import Orders
 from lastgood.service.orphans import orphans
+from lastgood.service.trial import Trials
 from lastgood.service.upkeep import Upkeep
 from lastgood.service.watch import Watch
 from lastgood.store import log, records
 from lastgood.store.database import Database, open_database
 from lastgood.store.lease import AlwaysHeld, Lease
-from lastgood.wire.frames import Assignment, Said
+from lastgood.wire.frames import Said
 from lastgood.wire.translate import translate
 
 _log = structlog.get_logger("lastgood.service")
@@ -79,6 +81,9 @@ class Service:
         self.watch = Watch(fleet, self.take, clock, held=lambda: self.lease.held("rules"), told=self._tell)
         self.upkeep = Upkeep(database, fleet, settings.retention, clock, self.lease)
         self.commands = Commands(fleet, self.roster, lambda: ulid(clock()))
+        self.credentials = Credentials(database, fleet, secret_key, self.take)
+        self.orders = Orders(fleet, self.roster, self.credentials.access)
+        self.trials = Trials(fleet, self.roster, self.credentials.access, lambda: ulid(clock()))
         self.ready = False
         self._stopping = False
         self._broken = asyncio.Event()
@@ -87,7 +92,6 @@ class Service:
         self._hearers: list[Callable[[Changes], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._sending: set[asyncio.Task[object]] = set()
-        self._assigned: dict[str, str] = {}
         self._ends: dict[str, asyncio.Future[None]] = {}
         self._arrivals: dict[str, asyncio.Future[None]] = {}
 
@@ -101,6 +105,7 @@ class Service:
             with _settled_memory():
                 fleet, checkpoint = await restore(database)
                 service = cls(settings, clock, database, secret_key, keys, fleet, checkpoint)
+                await service.credentials.load()
                 await service._remember_presence(clock())
                 await service.watch.start()
         except BaseException:
@@ -199,7 +204,7 @@ class Service:
                 find_host=self.fleet.hosts.get,
                 take=self._take_report,
                 committed=self._committed,
-                assignment=self._assignment,
+                assignment=self.orders.give,
                 reported=self._reported,
                 presence_changed=self._presence_changed,
                 judging=self.fleet.judging,
@@ -219,18 +224,12 @@ class Service:
     async def _reported(self, host_id: str, info: AgentInfo) -> None:
         await self.take([AgentReported(at=self.clock(), origin=agent_origin(host_id), host_id=host_id, info=info)])
 
-    def _assignment(self, host_id: str) -> Assignment:
-        orders = assignment(self.fleet, host_id)
-        self._assigned[host_id] = orders.version
-        return orders
-
     def _changed(self, changes: Changes, _at: datetime) -> None:
         """Facts were learned: judge what they touched, send changed orders, wake who waits for them."""
         self._learned.set()
         self.watch.changed(changes)
-        for host_id in changes.orders:
-            if host_id in self.roster and self._assigned.get(host_id) != assignment(self.fleet, host_id).version:
-                self._begin(self.roster.assign(host_id, self._assignment(host_id)))
+        for host_id, orders in self.orders.changed(changes.orders):
+            self._begin(self.roster.assign(host_id, orders))
         for run_id in changes.runs & self._ends.keys():
             if run_id not in self.fleet.running:
                 self._ends.pop(run_id).set_result(None)

@@ -148,9 +148,15 @@ class CancelRun(Frame, frozen=True, kw_only=True, tag="cancel_run"):
 
 
 class LookNow(Frame, frozen=True, kw_only=True, tag="look_now"):
-    """Survey this repository soon: probe, snapshots, locks."""
+    """Survey this repository soon: probe, snapshots, locks.
+
+    With ``answer_to`` somebody waits: the agent looks by ``access``, whatever its orders are, and says in
+    ``Tested`` what it saw; nothing of it is kept.
+    """
 
     repository_id: str
+    answer_to: str | None = None
+    access: RepositoryAccess | None = None
 
 
 class Ack(Frame, frozen=True, kw_only=True, tag="ack"):
@@ -215,6 +221,17 @@ class Applied(Frame, frozen=True, kw_only=True, tag="applied"):
     refused: tuple[str, ...] = ()
 
 
+class Tested(Frame, frozen=True, kw_only=True, tag="tested"):
+    """What a look saw that somebody waits for; not kept. ``snapshots``, ``locks``: None if it got no further."""
+
+    answer_to: str
+    probe: Probe
+    message: str | None = None
+    identity: str | None = None
+    snapshots: int | None = None
+    locks: tuple[Lock, ...] | None = None
+
+
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started", tag_field="kind"):
     run: RunStart
 
@@ -269,7 +286,7 @@ class Report(Frame, frozen=True, kw_only=True, tag="report"):
 
 
 ToAgent = Challenge | Welcome | Refuse | Assignment | RunNow | CancelRun | LookNow | Ack | Ping
-ToHub = Hello | Heartbeat | Pong | Progress | Applied | Report
+ToHub = Hello | Heartbeat | Pong | Progress | Applied | Tested | Report
 
 _to_agent: msgspec.json.Decoder[ToAgent] = msgspec.json.Decoder(ToAgent)
 _to_hub: msgspec.json.Decoder[ToHub] = msgspec.json.Decoder(ToHub)

@@ -1,0 +1,84 @@
+"""Looks into a repository because somebody waits for the answer, and says what is there.
+
+A ``LookNow`` that names who waits comes in, a ``Tested`` goes out over the link. The one rule: it keeps nothing: no
+report, no access, no credentials; a few at once, each with a deadline shorter than the patience of who asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from lastgood.agent.places import place
+from lastgood.clock import Clock
+from lastgood.errors import LastgoodError
+from lastgood.model.repository import Probe
+from lastgood.tools.restic import survey
+from lastgood.tools.restic.driver import Restic
+from lastgood.wire.frames import Frame, RepositoryAccess, Tested
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 4
+SECONDS = 45.0
+
+
+class Tester:
+    """``tell`` sends a word that may be lost."""
+
+    def __init__(self, restic: Restic, tell: Callable[[Frame], None], clock: Clock, seconds: float = SECONDS) -> None:
+        self._restic = restic
+        self._tell = tell
+        self._clock = clock
+        self._seconds = seconds
+        self._looking: set[asyncio.Task[None]] = set()
+
+    def begin(self, answer_to: str, access: RepositoryAccess) -> None:
+        """Look, and answer when it is done."""
+        if len(self._looking) >= AT_ONCE:
+            message = f"This agent looks into {AT_ONCE} repositories for somebody already; ask again in a moment."
+            self._tell(Tested(answer_to=answer_to, probe=Probe.UNKNOWN, message=message))
+            return
+        task = asyncio.create_task(self._answer(answer_to, access))
+        self._looking.add(task)
+        task.add_done_callback(self._looking.discard)
+
+    async def stop(self) -> None:
+        """End what is under way."""
+        looking = list(self._looking)
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
+
+    async def _answer(self, answer_to: str, access: RepositoryAccess) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                seen = await self._look(answer_to, access)
+        except TimeoutError:
+            message = f"The repository did not answer within {self._seconds:g} s; check the network and its address."
+            seen = Tested(answer_to=answer_to, probe=Probe.UNREACHABLE, message=message)
+        except LastgoodError as error:
+            seen = Tested(answer_to=answer_to, probe=Probe.UNKNOWN, message=str(error))
+        log.info("repository tried out", repository=access.name, probe=seen.probe.value)
+        self._tell(seen)
+
+    async def _look(self, answer_to: str, access: RepositoryAccess) -> Tested:
+        there = place(access)
+        probe = await self._restic.probe(there)
+        seen = Tested(
+            answer_to=answer_to,
+            probe=Probe(probe.status),
+            message=probe.message or None,
+            identity=probe.repository_id,
+        )
+        if seen.probe is not Probe.READY:
+            return seen
+        try:
+            seen = msgspec.structs.replace(seen, snapshots=len(await self._restic.snapshots(there)))
+            locks = survey.locks(access.id, await self._restic.locks(there), self._clock())
+        except LastgoodError as error:
+            return msgspec.structs.replace(seen, message=str(error))
+        return msgspec.structs.replace(seen, locks=locks.locks)
