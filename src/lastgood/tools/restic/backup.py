@@ -146,15 +146,36 @@ async def _pause(cancel: asyncio.Event, seconds: float) -> None:
         return
 
 
+class Throttle:
+    """Passes progress on, the first at once and then one a second; the last at the end."""
+
+    def __init__(self, on_progress: ProgressSink | None) -> None:
+        self._on_progress = on_progress
+        self._next_at = 0.0
+        self._held_back: Progress | None = None
+
+    def told(self, progress: Progress) -> None:
+        if self._on_progress is None:
+            return
+        now = time.monotonic()
+        if now < self._next_at:
+            self._held_back = progress
+        else:
+            self._next_at, self._held_back = now + PROGRESS_SECONDS, None
+            self._on_progress(progress)
+
+    def close(self) -> None:
+        if self._held_back is not None and self._on_progress is not None:
+            self._on_progress(self._held_back)
+
+
 class _Reader:
-    """Feeds both streams to the output and passes progress on, the first at once and then one a second."""
+    """Feeds both streams to the output and passes progress on."""
 
     def __init__(self, output: BackupOutput, on_progress: ProgressSink | None) -> None:
         self._output = output
-        self._on_progress = on_progress
+        self._throttle = Throttle(on_progress)
         self._out, self._err = LineSplitter(), LineSplitter()
-        self._next_at = 0.0
-        self._held_back: Progress | None = None
 
     def stdout(self, piece: bytes) -> None:
         self._read(self._out.feed(piece))
@@ -167,20 +188,13 @@ class _Reader:
         self._read(self._out.close())
         for line in self._err.close():
             self._output.stderr(line)
-        if self._held_back is not None and self._on_progress is not None:
-            self._on_progress(self._held_back)
+        self._throttle.close()
 
     def _read(self, lines: Iterator[str]) -> None:
         for line in lines:
             progress = self._output.stdout(line)
-            if progress is None or self._on_progress is None:
-                continue
-            now = time.monotonic()
-            if now < self._next_at:
-                self._held_back = progress
-            else:
-                self._next_at, self._held_back = now + PROGRESS_SECONDS, None
-                self._on_progress(progress)
+            if progress is not None:
+                self._throttle.told(progress)
 
 
 def _result(attempt: _Attempt, launch: Launch, started_at: datetime, began: float) -> BackupResult:

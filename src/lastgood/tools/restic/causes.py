@@ -36,6 +36,10 @@ class Cause(StrEnum):
     CANCELLED = "cancelled"
     UNREADABLE_SOURCE = "unreadable_source"
     MISSING_SOURCE = "missing_source"
+    DAMAGED = "damaged"
+    NOT_REMOVED = "not_removed"
+    NOTHING_LEFT = "nothing_left"
+    NOTHING_RESTORED = "nothing_restored"
     CRASHED = "crashed"
     OTHER = "other"
 
@@ -63,6 +67,7 @@ _BY_TEXT: tuple[tuple[Cause, re.Pattern[str]], ...] = tuple(
         (Cause.PASSWORD_SOURCE, r"resolving password failed|an empty password is not a(?:llowed| password)"),
         (Cause.WRONG_PASSWORD, r"wrong password or no key found"),
         (Cause.LOCKED, r"repository is already locked"),
+        (Cause.DAMAGED, r"repository contains errors"),
         (Cause.MISSING_SOURCE, r"all (?:target|source) directories/files do not exist|nothing to backup"),
         (
             Cause.STORE_CREDENTIALS,
@@ -87,6 +92,7 @@ _BY_TEXT: tuple[tuple[Cause, re.Pattern[str]], ...] = tuple(
         ),
     )
 )
+_DISTURBANCES = (Cause.UNREACHABLE, Cause.STORE_CREDENTIALS, Cause.PERMISSION_DENIED, Cause.NO_SPACE)
 _CRASH = re.compile(r"^(?:panic: |fatal error: |runtime: |goroutine \d+ \[|SIG(?:SEGV|ABRT|BUS): )", re.MULTILINE)
 _INTERRUPTED = re.compile(r"signal (?:interrupt|terminated) received", re.IGNORECASE)
 _EMPTY_PHRASES = re.compile(r"^(?:is there a repository at the following location\?|warning: )", re.IGNORECASE)
@@ -108,6 +114,13 @@ _SENTENCES = {
     Cause.UNREADABLE_SOURCE: "Some files could not be read for {where}; look at the listed items",
     Cause.MISSING_SOURCE: "Nothing that was asked for exists on this host, so nothing was saved to {where};"
     " check the paths and their mounts",
+    Cause.DAMAGED: "The check found damage in {where}; look at the log, repair it with restic repair,"
+    " and check again",
+    Cause.NOT_REMOVED: "Snapshots that were to be forgotten are still in {where}; the store may be append-only:"
+    " give credentials that may delete",
+    Cause.NOTHING_LEFT: "The retention would leave this source without a snapshot in {where}, so nothing was"
+    " forgotten; keep more",
+    Cause.NOTHING_RESTORED: "Nothing in the snapshot at {where} matches, so nothing was restored; look at the paths",
     Cause.CRASHED: "restic broke off while working on {where}; look for a lack of memory in the system log",
     Cause.OTHER: "restic failed on {where}; look at its message and at the log of the run",
 }
@@ -123,6 +136,14 @@ def diagnose(
     if cause is Cause.OK:
         return Diagnosis(cause=cause, message=message, sentence="")
     return Diagnosis(cause=cause, message=message, sentence=sentence(cause, where, message))
+
+
+def disturbance(text: str) -> Cause | None:
+    """What kept restic from reading the store, by its own words; what it says of damage then proves nothing."""
+    found = _by_text(text)
+    if found is Cause.DAMAGED:
+        found = next((cause for cause, pattern in _BY_TEXT if cause in _DISTURBANCES and pattern.search(text)), None)
+    return found if found in _DISTURBANCES else None
 
 
 def sentence(cause: Cause, where: str, message: str = "") -> str:

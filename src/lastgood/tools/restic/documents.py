@@ -106,6 +106,15 @@ def snapshots(payload: bytes) -> list[Snapshot]:
     return [_snapshot(shape) for shape in found or ()]
 
 
+def forget_plan(payload: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The ids of the snapshots that ``forget --json`` keeps and removes; both empty where nothing was chosen."""
+    if not payload.strip():
+        return (), ()
+    groups = document(payload, list[shapes.ForgetGroup] | None, "forget") or []
+    keep = tuple(snapshot.id for group in groups for snapshot in group.keep or ())
+    return keep, tuple(snapshot.id for group in groups for snapshot in group.remove or ())
+
+
 def raw_stats(payload: bytes) -> RawStats:
     """The sizes of ``stats --mode raw-data --json``."""
     shape = document(payload, shapes.Stats, "stats")

@@ -1,4 +1,4 @@
-"""The door to restic: version, probe, init, backup, snapshots, sizes, locks.
+"""The door to restic: version, probe, init, backup, snapshots, sizes, locks; ``upkeep`` builds on it.
 
 A place comes in, frozen results go out. Queries take no lock and have a deadline each; they raise the CollectError
 family with a sentence, and never turn an answer that is missing into an empty one. A repository is made only after
@@ -17,7 +17,7 @@ from typing import Literal
 
 from lastgood.errors import BadPayload, CollectError, Refused, Unreachable
 from lastgood.tools.restic import backup as backup_run
-from lastgood.tools.restic import command, documents, process
+from lastgood.tools.restic import command, documents, process, work
 from lastgood.tools.restic.causes import Cause, Diagnosis, diagnose
 from lastgood.tools.restic.command import BackupOrder, Place
 from lastgood.tools.restic.documents import Lock, RawStats, Snapshot, Version
@@ -162,8 +162,33 @@ class Restic:
 
         Setting ``cancel`` interrupts the run. Cancelling the calling task does too, and raises CancelledError.
         """
+        launch = await self._launch(place, cancel, deadline_after)
+        return await backup_run.run(place, order, launch, on_progress)
+
+    async def work(
+        self,
+        place: Place,
+        arguments: Sequence[str],
+        *,
+        on_progress: backup_run.ProgressSink | None = None,
+        cancel: asyncio.Event | None = None,
+        deadline_after: float | None = None,
+    ) -> work.Worked:
+        """Run another long command (``orders``); every end of restic is a result, as with ``backup``."""
+        return await work.run(place, arguments, await self._launch(place, cancel, deadline_after), on_progress)
+
+    async def document(
+        self, place: Place, arguments: Sequence[str], *, cancel: asyncio.Event | None, deadline_after: float
+    ) -> tuple[bytes, str, Diagnosis]:
+        """The whole answer of a command, its scrubbed errors and why it failed, if it did."""
+        answer, found = await self._ask(place, arguments, deadline_after, cancel)
+        return answer.stdout, place.redactor()(answer.stderr), found
+
+    async def _launch(
+        self, place: Place, cancel: asyncio.Event | None, deadline_after: float | None
+    ) -> backup_run.Launch:
         version = await self._program.version()
-        launch = backup_run.Launch(
+        return backup_run.Launch(
             binary=self._program.path(),
             version=version,
             environment=self._program.environment(place, version),
@@ -173,7 +198,6 @@ class Restic:
             grace_seconds=self._grace_seconds,
             lock_retry_seconds=self._lock_retry_seconds,
         )
-        return await backup_run.run(place, order, launch, on_progress)
 
     async def snapshots(self, place: Place) -> list[Snapshot]:
         """Every snapshot in the repository; ``[]`` only if restic itself says that there is none."""
@@ -215,14 +239,18 @@ class Restic:
             raise _error(found.cause, found.sentence)
         return answer.stdout
 
-    async def _ask(self, place: Place, arguments: Sequence[str], deadline_after: float) -> tuple[Answer, Diagnosis]:
+    async def _ask(
+        self, place: Place, arguments: Sequence[str], deadline_after: float, cancel: asyncio.Event | None = None
+    ) -> tuple[Answer, Diagnosis]:
         version = await self._program.version()
-        answer = await self._program.collect(arguments, self._program.environment(place, version), deadline_after)
+        env = self._program.environment(place, version)
+        answer = await self._program.collect(arguments, env, deadline_after, cancel)
         scrub = place.redactor()
         found = diagnose(
             answer.ended.exit_code,
             scrub(answer.stderr),
             place.label,
+            cancelled=answer.ended.stopped == "cancelled",
             deadline_hit=answer.ended.stopped == "deadline" and answer.ended.exit_code != 0,
         )
         return answer, found

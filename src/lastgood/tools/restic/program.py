@@ -7,6 +7,7 @@ restic 0.14 or newer.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -84,7 +85,13 @@ class Program:
         _prepare_cache(self._cache_dir)
         return command.environment(place, self._cache_dir, self._inherited, version)
 
-    async def collect(self, arguments: Sequence[str], env: Mapping[str, str], deadline_after: float) -> Answer:
+    async def collect(
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        deadline_after: float,
+        cancel: asyncio.Event | None = None,
+    ) -> Answer:
         """Run one command to its end and keep all that it says."""
         collected = _Collected(" ".join(arguments[:2]), self._document_bytes)
         ended = await process.run(
@@ -93,6 +100,7 @@ class Program:
             on_stdout=collected.stdout,
             on_stderr=collected.stderr,
             deadline_after=deadline_after,
+            cancel=cancel,
             grace_seconds=self._grace_seconds,
         )
         return Answer(ended, bytes(collected.document), collected.error_text())

@@ -84,6 +84,34 @@ class ExitError(msgspec.Struct):
     message: str = ""
 
 
+class RestoreStatus(msgspec.Struct):
+    """How far a restore is, and its summary; since 0.16."""
+
+    percent_done: float = 0.0
+    total_files: int = 0
+    files_restored: int = 0
+    total_bytes: int = 0
+    bytes_restored: int = 0
+    seconds_remaining: float | None = None
+
+
+class CheckSummary(msgspec.Struct):
+    """Last line of a check; since 0.18. A suggested prune means waste, no damage."""
+
+    num_errors: int | None = None
+    broken_packs: list[str] | None = None
+    suggest_repair_index: bool = False
+    suggest_prune: bool = False
+
+
+class WorkError(msgspec.Struct):
+    """An error line of check (its text in ``message``) or of restore (in ``error``)."""
+
+    error: ErrorDetail | None = None
+    message: str | None = None
+    item: str = ""
+
+
 class Snapshot(msgspec.Struct):
     """One element of ``snapshots``; its summary exists where the writing client was 0.17 or newer."""
 
@@ -99,6 +127,13 @@ class Snapshot(msgspec.Struct):
     original: str | None = None
     program_version: str | None = None
     summary: Counts | None = None
+
+
+class ForgetGroup(msgspec.Struct):
+    """One group of ``forget``; both lists may be null."""
+
+    keep: list[Snapshot] | None = None
+    remove: list[Snapshot] | None = None
 
 
 class Stats(msgspec.Struct):
