@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lastgood.cli import agent, check, dashboards, hub, rules, up, user
+from lastgood.cli import agent, check, dashboards, hub, hub_backup, rules, up, user
 
 app = typer.Typer(
     name="lastgood",
@@ -18,6 +18,9 @@ app = typer.Typer(
 
 app.command("up")(up.up)
 app.command("serve")(hub.serve)
+app.command("backup-hub")(hub_backup.backup_hub)
+app.command("restore-hub")(hub_backup.restore_hub)
+app.command("recovery-kit")(hub_backup.recovery_kit)
 app.command("check-config")(check.check_config)
 app.command("healthz")(check.healthz)
 app.command("dashboards")(dashboards.dashboards)

@@ -39,6 +39,15 @@ def load_or_make_key(path: Path, entropy: bytes | None = None) -> bytes:
         ) from None
 
 
+def load_key(path: Path) -> bytes:
+    """The key in ``path``, which must be there. Raises ConfigError."""
+    try:
+        return _read(path)
+    except OSError as fault:
+        reason = (fault.strerror or type(fault).__name__).lower()
+        raise ConfigError(f"Cannot read the secret key file {path}: {reason}; set server.secret_key_file.") from None
+
+
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
         status = os.fstat(file.fileno())

@@ -79,6 +79,12 @@ def load(
     return Loaded(settings=settings, origins=origins, warnings=warnings + warn(settings, origins))
 
 
+def settings_file(environ: Mapping[str, str], argv_config_path: str | None = None) -> Path | None:
+    """The settings file that ``load`` reads; None if there is none."""
+    chosen = argv_config_path or environ.get("LASTGOOD_CONFIG") or None
+    return Path(chosen) if chosen is not None else next((path for path in USUAL_PLACES if path.exists()), None)
+
+
 def render_check(loaded: Loaded) -> list[CheckRow]:
     """The effective tree as rows, secrets masked; an unset value reads as the words of what then happens."""
     rows = []
