@@ -133,7 +133,7 @@ async def test_a_rolled_back_spool_is_noticed_and_nothing_new_is_lost(tmp_path: 
     assert rig.said == [started(number) for number in (*range(1, 8), *range(11, 14))]
 
 
-async def test_a_hub_restored_from_an_old_backup_is_noticed(tmp_path: Path) -> None:
+async def test_a_hub_restored_from_an_old_backup_is_noticed_and_told_again_what_it_forgot(tmp_path: Path) -> None:
     rig = Rig()
     async with rig.serving(), linked(rig.url, tmp_path) as agent:
         for number in range(1, 6):
@@ -145,8 +145,8 @@ async def test_a_hub_restored_from_an_old_backup_is_noticed(tmp_path: Path) -> N
         rig.roster.draining = False
         await until(lambda: _true(agent.surveys_asked == 1), "the gap is noticed")
         await agent.spool.add(started(6))
-        await rig.until_kept(6)
-    assert rig.kept[-1][1] == 6
+        await rig.until_kept(9)
+    assert [sequence for _, sequence, _ in rig.kept[5:]] == [3, 4, 5, 6]
 
 
 async def test_a_hub_with_another_key_hears_nothing_at_all(tmp_path: Path) -> None:

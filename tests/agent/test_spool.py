@@ -299,7 +299,7 @@ async def test_a_hub_that_forgot_is_noticed(tmp_path: Path) -> None:
         await spool.acknowledge(4)
         spool.part()
         assert await spool.meet(2) is Met.HUB_FORGOT
-        assert [report.sequence for report in await all_of(spool)] == [5]
+        assert [report.sequence for report in await all_of(spool)] == [3, 4, 5]
         assert await spool.meet(2) is Met.IN_STEP
 
 
@@ -308,7 +308,7 @@ async def test_a_spool_of_the_first_format_is_kept_and_learns_which_repositories
     async with opened(tmp_path) as spool:
         spool_id = spool.id
     db = sqlite3.connect(path)
-    db.executescript("DROP TABLE opened; PRAGMA user_version=1")
+    db.executescript("DROP TABLE opened; DROP TABLE told; PRAGMA user_version=1")
     db.close()
     async with opened(tmp_path) as spool:
         assert spool.id == spool_id
@@ -325,3 +325,49 @@ async def test_the_spool_and_its_companions_were_readable_by_others(tmp_path: Pa
     async with opened(tmp_path):
         modes = {part.name: part.stat().st_mode & 0o777 for part in tmp_path.iterdir()}
     assert modes == dict.fromkeys(("spool.db", "spool.db-wal"), 0o600)
+
+
+async def test_a_hub_restored_from_yesterdays_backup_is_told_again_what_runs_it_forgot(tmp_path: Path) -> None:
+    async with opened(tmp_path) as spool:
+        await spool.add(started(1))
+        await spool.add(finished(1))
+        await spool.add(a_survey(1))
+        await spool.meet(0)
+        await spool.acknowledge(3)
+        await spool.add(started(2))
+        await spool.acknowledge(4)
+        spool.part()
+        spool_id = spool.id
+    async with opened(tmp_path) as spool:
+        assert await spool.owed() == 4
+        assert await spool.meet(1) is Met.HUB_FORGOT
+        assert [(report.sequence, report.said) for report in await spool.after(1, 10)] == [
+            (2, finished(1)),
+            (4, started(2)),
+        ]
+        assert await spool.owed() == 4
+        assert await spool.add(started(3)) == 5
+        await spool.acknowledge(5)
+        assert await all_of(spool) == []
+        assert spool.id == spool_id
+
+
+async def test_what_was_told_is_kept_within_bounds_the_newest_longest(tmp_path: Path) -> None:
+    async with opened(tmp_path, cap_bytes=1 << 26) as spool:
+        await spool.meet(0)
+        for number in range(1, 25):
+            await spool.acknowledge(await spool.add(finished(number, log="x" * 500_000)))
+        await spool.meet(0)
+        back = [report.sequence for report in await spool.after(0, 100)]
+        assert back == list(range(back[0], 25))
+        assert 10 < len(back) < 20
+
+
+async def test_a_spool_with_a_new_id_tells_nothing_of_its_old_numbers(tmp_path: Path) -> None:
+    async with opened(tmp_path) as spool:
+        await spool.add(started(1))
+        await spool.meet(0)
+        await spool.acknowledge(1)
+        assert await spool.meet(7) is Met.ROLLED_BACK
+        assert await spool.meet(0) is Met.IN_STEP
+        assert await all_of(spool) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import stat
 import sys
 import tarfile
@@ -165,7 +164,7 @@ async def test_a_damaged_database_is_told_when_it_is_backed_up_and_not_when_it_i
     await a_hub(tmp_path / "old")
     path = tmp_path / "old" / DATABASE_NAME
     with path.open("r+b") as file:
-        for page in range(3, os.path.getsize(path) // 4096):
+        for page in range(3, path.stat().st_size // 4096):
             file.seek(page * 4096)
             file.write(b"\xff" * 64)
     with pytest.raises((ConfigError, StoreError)):

@@ -3,7 +3,8 @@
 Called by ``spool`` on one thread. Every function is one transaction, on disk when it returns (WAL with
 ``synchronous=FULL``). The one rule: a sequence number is given out once for ever, and the hub's word decides what
 leaves. ``offered`` is the highest number that may have been sent: a hub that acknowledges more knows a later state
-of this file than the file itself, so it was rolled back.
+of this file than the file itself, so it was rolled back. What was told of runs lately is kept a while (``told``), for
+a hub that was itself restored from a backup.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from lastgood.agent import kept
+from lastgood.agent import kept, told
 from lastgood.agent.spool_room import make_room
 from lastgood.errors import ConfigError, StoreError, WireError
 from lastgood.ids import ulid
@@ -27,7 +28,7 @@ from lastgood.wire.frames import FRAME_LIMIT, Finished, Report, Said, Started
 
 log = structlog.get_logger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 CAP_BYTES = 64 * 1024 * 1024
 _ENVELOPE_BYTES = 1024
 _BUSY_SECONDS = 3.0
@@ -80,10 +81,10 @@ class SpoolFile:
                 for statement in _SCHEMA:
                     self._db.execute(statement)
                 self._set("spool_id", ulid(at))
-            if version < FORMAT:
-                for statement in kept.SCHEMA_SINCE_2:
+            for since, statements in ((2, kept.SCHEMA_SINCE_2), (3, told.SCHEMA_SINCE_3)):
+                for statement in statements if version < since else ():
                     self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version={FORMAT}")
+            self._db.execute(f"PRAGMA user_version={FORMAT}")
         for (problem,) in self._db.execute("PRAGMA quick_check(1)"):
             if problem != "ok":
                 raise sqlite3.DatabaseError(problem)
@@ -140,7 +141,8 @@ class SpoolFile:
         """The hub has everything up to ``sequence``."""
         if sequence <= self.acknowledged:
             return
-        with self.transaction():
+        with self.transaction() as db:
+            told.remember(db, sequence)
             self._forget("sequence <= ?", sequence)
             self._set("acknowledged", str(sequence))
         self.acknowledged = sequence
@@ -156,7 +158,9 @@ class SpoolFile:
             self._begin_anew(at)
             return Met.ROLLED_BACK
         forgot = acknowledged < self.acknowledged
-        with self.transaction():
+        with self.transaction() as db:
+            if forgot:
+                self._bytes += told.bring_back(db, acknowledged)
             self._forget("sequence <= ?", acknowledged)
             self._set("acknowledged", str(acknowledged))
             self._set("offered", str(self._last_given()))
@@ -167,7 +171,8 @@ class SpoolFile:
     def _begin_anew(self, at: datetime) -> None:
         """What was offered in this file's past is with the hub; the rest goes on under a new id."""
         spool_id = ulid(at)
-        with self.transaction():
+        with self.transaction() as db:
+            told.forget(db)
             self._forget("sequence <= ?", int(self._get("offered", "0")))
             self._set("spool_id", spool_id)
             self._set("acknowledged", "0")
