@@ -11,11 +11,15 @@ one rule of a tick, one delivery.
     │   ├── Refused          answered, and said no (credentials, permission, lock)
     │   └── BadPayload       answered, and we cannot read it
     ├── WireError            the other side of an agent connection broke the protocol
+    ├── DeliveryError        a notice was not taken; ``permanent`` says that it never will be
     ├── AccessError          a person or token may not do this
     └── StoreError           the database did not take or give something; ``retry`` as above
+        └── NoRoom           its disk takes nothing at present: full, read-only, or failing
 """
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 
 class LastgoodError(Exception):
@@ -54,6 +58,23 @@ class WireError(LastgoodError):
         self.code = code
 
 
+class DeliveryError(LastgoodError):
+    """A notice that its receiver did not take; ``retry_after`` is what it asked for, ``status`` what it answered."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        permanent: bool = False,
+        retry_after: timedelta | None = None,
+        status: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.retry_after = retry_after
+        self.status = status
+
+
 class AccessError(LastgoodError):
     """Not allowed, or not signed in; ``status`` is the HTTP status that says which."""
 
@@ -68,3 +89,7 @@ class StoreError(LastgoodError):
     def __init__(self, message: str, *, retry: bool = True) -> None:
         super().__init__(message)
         self.retry = retry
+
+
+class NoRoom(StoreError):
+    """The disk under the database takes nothing; it is worth trying again once somebody has seen to it."""

@@ -1,4 +1,4 @@
-"""The hub's machine is lost: a real hub is backed up while real agents tell it of runs, killed, and restored elsewhere.
+"""The machine of the hub is lost: backed up while real agents tell it of runs, killed, and restored elsewhere.
 
 Nobody enrols again. What came after the backup was acknowledged by a hub that is no more: the agents tell it again.
 """

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import IntegrityError
 
-from lastgood.errors import StoreError
+from lastgood.errors import NoRoom, StoreError
 from lastgood.store.database import GROUP_WEIGHT, QUEUE_LIMIT, Database, open_database
 from lastgood.store.records import get_meta, set_meta
 from lastgood.store.schema import meta
@@ -138,7 +138,7 @@ async def test_a_full_disk_keeps_nothing_of_the_group_and_heals(database: Databa
     outcomes = await asyncio.gather(
         *(database.write(partial(put, key=f"lost-{n}", value=BIG)) for n in range(10)), return_exceptions=True
     )
-    assert all(isinstance(outcome, StoreError) and outcome.retry for outcome in outcomes)
+    assert all(isinstance(outcome, NoRoom) and outcome.retry for outcome in outcomes)
     assert "full" in str(outcomes[0])
     assert str(database.path) in str(outcomes[0])
     assert on_disk(database.path) == []

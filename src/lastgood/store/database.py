@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from lastgood.errors import ConfigError, StoreError
-from lastgood.store.engine import explain, is_the_disks, reading_engine, writing_engine
+from lastgood.store.engine import WRITTEN, explain, is_the_disks, reading_engine, writing_engine
 from lastgood.store.folder import FolderLock
 from lastgood.store.migrate import inspect, migrate
 
@@ -144,7 +144,7 @@ class Database:
         self.failures += 1
         for write in group:
             if not write.done.done():
-                write.done.set_exception(explain(error, self.path, "written"))
+                write.done.set_exception(explain(error, self.path, WRITTEN))
 
     # --- in the threads ---------------------------------------------------------------------------------------
 

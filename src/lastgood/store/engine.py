@@ -15,9 +15,10 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
-from lastgood.errors import ConfigError, StoreError
+from lastgood.errors import ConfigError, NoRoom, StoreError
 
 BUSY_SECONDS = 5.0
+WRITTEN = "written"
 _WRITER = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -36,6 +37,12 @@ _DISK = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_PERM,
+}
+_NO_ROOM = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,  # what a disk says that became read-only under an open file, or that fails
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
 }
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -88,9 +95,11 @@ def explain(error: BaseException, path: Path, done: str) -> BaseException:
         mend = "look at the disk's free room and its health"
     else:
         mend = "this is a defect of lastgood, please report it"
-    explained = StoreError(
-        f"The database {path} could not be {done} ({_original(error)}); {mend}.", retry=is_the_disks(error)
-    )
+    sentence = f"The database {path} could not be {done} ({_original(error)}); {mend}."
+    if done == WRITTEN and is_the_disks(error) and _code(error) in _NO_ROOM:
+        explained: StoreError = NoRoom(sentence)
+    else:
+        explained = StoreError(sentence, retry=is_the_disks(error))
     explained.__cause__ = error
     return explained
 

@@ -18,7 +18,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from lastgood.errors import AccessError, CollectError, ConfigError, LastgoodError, StoreError
+from lastgood.errors import AccessError, CollectError, ConfigError, LastgoodError, NoRoom, StoreError
 from lastgood.web.render import Json, page, redirect
 from lastgood.web.session import NotSignedIn
 
@@ -37,6 +37,7 @@ CODES = {
     429: "too_many_requests",
     500: "internal",
     503: "unavailable",
+    507: "no_room",
 }
 _SENTENCES = {
     400: "The request cannot be read.",
@@ -45,6 +46,9 @@ _SENTENCES = {
     413: "The request is larger than 1 MiB.",
     500: "Something broke inside lastgood; the log of the hub says what.",
 }
+RETRY_SECONDS = 30
+"""When to come again while the database takes nothing."""
+
 _NAMED = re.compile(r"field `(\w+)`")
 """How msgspec names a field that is missing or too many."""
 
@@ -97,6 +101,8 @@ def answer(request: Request[Any, Any, Any], fault: Exception) -> Response[Any]:
         headers["WWW-Authenticate"] = 'Bearer realm="lastgood"'
     if isinstance(fault, TooMany):
         headers["Retry-After"] = str(fault.seconds)
+    elif isinstance(fault, StoreError):
+        headers["Retry-After"] = str(RETRY_SECONDS)
     code = CODES.get(status, "bad_request" if status < 500 else "internal")
     if for_programs(request):
         body = ErrorAnswer(error=ErrorBody(code=code, message=message, field=field))
@@ -107,7 +113,10 @@ def answer(request: Request[Any, Any, Any], fault: Exception) -> Response[Any]:
 def _note(request: Request[Any, Any, Any], fault: Exception, status: int) -> None:
     """One log line; it names the route and not the path, which may hold a one-time link."""
     route = request.scope.get("path_template") or "none"
-    log.error("request failed", method=request.method, route=route, status=status, exc_info=fault)
+    if isinstance(fault, StoreError):  # its sentence says all, and on a full disk it is said often
+        log.error("request failed", method=request.method, route=route, status=status, error=str(fault))
+    else:
+        log.error("request failed", method=request.method, route=route, status=status, exc_info=fault)
 
 
 def for_programs(request: Request[Any, Any, Any]) -> bool:
@@ -145,9 +154,12 @@ def _told(fault: Exception) -> tuple[int, str, str | None]:
             return 422, str(fault), None
         case CollectError():
             return 409, str(fault), None
+        case NoRoom():
+            return 507, str(fault), None
         case StoreError():
             return 503, str(fault), None
-        case UnicodeDecodeError():  # a body that is no UTF-8, which the framework lets through
+        # A body that is no UTF-8, or nested without end, which the framework lets through.
+        case UnicodeDecodeError() | RecursionError():
             return 400, _SENTENCES[400], None
         case _:
             return 500, _SENTENCES[500], None

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from sqlalchemy import Connection as Rows
 from lastgood.auth.gate import bearer, same_text
 from lastgood.auth.networks import Address, client_address, external_scheme
 from lastgood.auth.secrets import keyed_digest
-from lastgood.errors import AccessError
+from lastgood.errors import AccessError, StoreError
 from lastgood.store import accounts
 from lastgood.web.local import MARK
 from lastgood.web.site import Actor, Site
@@ -84,8 +85,11 @@ async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
 
 
 async def check_form(request: Request[Any, Any, Any]) -> None:
-    """Refuse an unsafe request that another site may have caused."""
+    """Refuse an unsafe request that another site may have caused. ``opt={"signed": True}`` is for routes whose
+    requests carry their own signature and which look at no cookie."""
     actor: Actor | None = request.scope.get("user")
+    if request.route_handler.opt.get("signed"):
+        return
     if request.method in SAFE_METHODS or (actor is not None and actor.session is None):
         return
     if not _same_origin(request):
@@ -116,7 +120,9 @@ async def find_session(connection: Connection) -> Actor | None:
         return None
     session, user = found
     if session.expires_at < now + SESSION_FOR - EXTEND_AFTER:
-        await site.write(partial(accounts.touch_session, digest=digest, seen_at=now, expires_at=now + SESSION_FOR))
+        touch = partial(accounts.touch_session, digest=digest, seen_at=now, expires_at=now + SESSION_FOR)
+        with suppress(StoreError):  # pages are read on a full disk as well; the next request tries again
+            await site.write(touch)
     return Actor(name=user.name, session=digest)
 
 
