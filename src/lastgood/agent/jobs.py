@@ -19,7 +19,7 @@ from lastgood.agent import places
 from lastgood.agent.kept import OpenRun
 from lastgood.agent.runner import Work
 from lastgood.agent.spool import Spool
-from lastgood.agent.survey import probed
+from lastgood.tools.restic.survey import probed
 from lastgood.clock import Clock
 from lastgood.errors import LastgoodError, StoreError
 from lastgood.ids import ulid

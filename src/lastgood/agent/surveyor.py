@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from lastgood.agent import survey
 from lastgood.agent.jobs import place_of
 from lastgood.agent.spool import Spool
 from lastgood.clock import Clock
 from lastgood.errors import LastgoodError
 from lastgood.fleet.judge import SURVEY_INTERVAL
+from lastgood.tools.restic import survey
 from lastgood.tools.restic.driver import Restic
-from lastgood.wire.frames import RepositoryAccess, Sized
+from lastgood.wire.frames import RepositoryAccess
 
 log = structlog.get_logger(__name__)
 
@@ -109,7 +109,9 @@ class Surveyor:
             # What is made while restic reads may be missing in its answer: a listing speaks for its beginning.
             listing_at = self._clock()
             found = await self._restic.snapshots(place)
-            await self._spool.add(survey.snapshots(access.id, found, listing_at))
+            # Sorting tens of thousands of snapshots takes a while; heartbeats go on meanwhile.
+            told = await asyncio.to_thread(survey.snapshots, access.id, found, listing_at, watched=access.watch)
+            await self._spool.add(told)
             listing_at = self._clock()
             locks = await self._restic.locks(place)
             await self._spool.add(survey.locks(access.id, locks, listing_at))
@@ -121,15 +123,7 @@ class Surveyor:
     async def _measure(self, access: RepositoryAccess) -> None:
         stats = await self._restic.raw_stats(place_of(access))
         at = self._clock()
-        await self._spool.add(
-            Sized(
-                repository_id=access.id,
-                sized_at=at,
-                size_bytes=stats.size_bytes,
-                uncompressed_bytes=stats.uncompressed_bytes,
-                snapshots=stats.snapshots,
-            )
-        )
+        await self._spool.add(survey.sized(access.id, stats, at))
         await self._spool.measured(access.id, at)
         assert self._measured is not None
         self._measured[access.id] = at

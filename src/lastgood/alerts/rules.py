@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from lastgood.fleet.doubts import ALERTED
 from lastgood.fleet.fleet import START_GRACE
 from lastgood.fleet.judge import Known, verdict
 from lastgood.fleet.reason import moment
@@ -62,9 +63,14 @@ def apply(rule: Rule, told: Told, entity_id: str, now: datetime) -> Finding | No
     message = rule.say(told, entity_id, now)
     if message is None:
         return None
-    host_id = entity_id if rule.entity_kind == "host" else told.sources[entity_id].host_id
     key = AlertKey(rule.id, rule.entity_kind, entity_id)
-    return Finding(key=key, severity=rule.severity, message=message, host_id=host_id)
+    return Finding(key=key, severity=rule.severity, message=message, host_id=_host_of(rule, told, entity_id))
+
+
+def _host_of(rule: Rule, told: Told, entity_id: str) -> str | None:
+    if rule.entity_kind == "source":
+        return told.sources[entity_id].host_id
+    return entity_id if rule.entity_kind == "host" else None
 
 
 def _when(state: State) -> Callable[[Told, str, datetime], str | None]:
@@ -74,7 +80,9 @@ def _when(state: State) -> Callable[[Told, str, datetime], str | None]:
         if state is State.UNKNOWN and is_blind(told, now):
             return None
         source = told.sources[source_id]
-        host = told.hosts.get(source.host_id or "")
+        if source.is_found and told.evidence_of(source_id).deadline_at is None:
+            return None  # a single snapshot promises nothing
+        host = told.hosts.get(source.host_id or source.alias_host_id or "")
         why = verdict(told, source_id, now, state).reason
         return f"{source.name} on {host.name if host else source.restic_host}: {why}"
 
@@ -91,6 +99,14 @@ def _host_offline(told: Told, host_id: str, now: datetime) -> str | None:
     if now < host.enrolled_at + START_GRACE:
         return None  # enrolled a moment ago; its agent may still be on its way
     return f"{host.name} is offline; its agent was never heard."
+
+
+def _repository_finding(told: Told, repository_id: str, now: datetime) -> str | None:
+    found = [one for one in told.repository_evidence_of(repository_id).doubts if one.kind in ALERTED]
+    if not found:
+        return None
+    more = f" There are {len(found) - 1} more findings." if len(found) > 1 else ""
+    return f"{told.repositories[repository_id].name}: {found[0].sentence}{more}"
 
 
 RULES: tuple[Rule, ...] = (
@@ -135,5 +151,13 @@ RULES: tuple[Rule, ...] = (
         severity=Severity.WARNING,
         meaning="The host's agent was not heard for 90 seconds, or never since it was enrolled.",
         say=_host_offline,
+    ),
+    Rule(
+        id="repository_finding",
+        entity_kind="repository",
+        severity=Severity.WARNING,
+        meaning="A look into a repository found what should not be: snapshots that are gone, doubled, misdated or "
+        "far smaller than those before, or another repository at the address.",
+        say=_repository_finding,
     ),
 )

@@ -26,6 +26,8 @@ class Changes:
     sources: set[str] = field(default_factory=set)
     runs: set[str] = field(default_factory=set)
     alerts: set[AlertKey] = field(default_factory=set)
+    found: set[str] = field(default_factory=set)
+    """Sources that a look made, changed or ended; whose evidence alone it changed are in ``sources`` only."""
     moments: list[LedgerRow] = field(default_factory=list)
     orders: set[str] = field(default_factory=set)
     """Hosts whose agents may have to be told something new."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lastgood.fleet.ledger import LedgerRow, open_after, settle
+from lastgood.fleet.rhythm import next_start
 from lastgood.fleet.schedule import answers_up_to, begun_at, grace_for, next_after, window
 from lastgood.model.job import Run
 from lastgood.model.source import Evidence, Source, last_good
@@ -43,13 +44,31 @@ def expectation(source: Source, good: Run | None, resumed_at: datetime | None = 
 def expect(source: Source, evidence: Evidence) -> Evidence:
     """The evidence with due moment, deadline and interval as its last good backup has them."""
     good = last_good(source, evidence)
+    if good is None and source.is_found:
+        return evidence  # all of it is gone; what was owed stays owed
     answer = expectation(source, good, evidence.resumed_at)
+    if answer is None and source.is_found:
+        answer = _by_rhythm(source, evidence, good)
     arrears = evidence.arrears
     if arrears is not None and (good is None or answers_up_to(source, good) < arrears[0]):
         answer = arrears if answer is None else (arrears[0], min(arrears[1], answer[1]), answer[2])
     if answer is None:
         return replace(evidence, due_at=None, deadline_at=None, interval=None)
     return replace(evidence, due_at=answer[0], deadline_at=answer[1], interval=answer[2])
+
+
+def _by_rhythm(source: Source, evidence: Evidence, good: Run | None) -> Expectation | None:
+    """What follows from when its snapshots came so far; None while too few are known."""
+    start_at = next_start(evidence.habit)
+    if start_at is None or evidence.habit is None or good is None:
+        return None
+    interval = start_at - evidence.habit.starts[0]
+    took = good.ended_at - good.started_at or evidence.habit.lag or timedelta()
+    due_at = start_at + took
+    for resumed_at in (source.paused_until, evidence.resumed_at):
+        if resumed_at is not None:
+            due_at = max(due_at, resumed_at + interval)
+    return due_at, due_at + grace_for(source, interval), interval
 
 
 def revised(before: Source | None, source: Source, at: datetime) -> Source:

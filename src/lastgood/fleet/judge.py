@@ -16,7 +16,7 @@ from lastgood.fleet.reason import reason
 from lastgood.fleet.weigh import DAMAGED, is_accepted
 from lastgood.model.host import Host, Presence
 from lastgood.model.job import Outcome, Run
-from lastgood.model.repository import Probe, RepositoryEvidence, RepositoryState
+from lastgood.model.repository import Probe, Repository, RepositoryEvidence, RepositoryState
 from lastgood.model.source import Evidence, Source, State, last_good
 
 OFFLINE_AFTER = timedelta(seconds=90)
@@ -24,6 +24,9 @@ OFFLINE_AFTER = timedelta(seconds=90)
 
 SURVEY_INTERVAL = timedelta(minutes=15)
 """How often a repository is looked into; after three silent intervals we no longer know."""
+
+LOOK_TAKES = timedelta(minutes=5)
+"""How long a look may take, from asking to learning."""
 
 STALE_AFTER_INTERVALS = 3
 
@@ -35,6 +38,8 @@ class Known(Protocol):
 
     @property
     def hosts(self) -> Mapping[str, Host]: ...
+    @property
+    def repositories(self) -> Mapping[str, Repository]: ...
     @property
     def sources(self) -> Mapping[str, Source]: ...
     @property
@@ -90,6 +95,11 @@ def source_state(known: Known, source: Source, now: datetime) -> tuple[State, da
     if now >= deadline_at:
         looked_at = observed_at(known, source, now)
         if looked_at is None or looked_at < deadline_at:
+            awaited_until = _awaited_until(known, source, looked_at)
+            if awaited_until is not None and now < awaited_until:
+                return State.LATE, awaited_until
+            return State.UNKNOWN, None
+        if evidence.successor is not None:
             return State.UNKNOWN, None
         return (State.MISSED if has_good else State.NEVER), None
     if not has_good:
@@ -105,6 +115,20 @@ def source_state(known: Known, source: Source, now: datetime) -> tuple[State, da
     if due_at is None or now >= due_at:
         return State.LATE, deadline_at
     return State.GOOD, min(due_at, deadline_at)
+
+
+def _awaited_until(known: Known, source: Source, looked_at: datetime | None) -> datetime | None:
+    """Until when the next look at a found source may take: only a look says whether its snapshot came."""
+    if not source.is_found or looked_at is None:
+        return None
+    return looked_at + _look_interval(known, source.repository_id) + LOOK_TAKES
+
+
+def _look_interval(known: Known, repository_id: str) -> timedelta:
+    repository = known.repositories.get(repository_id)
+    if repository is None or repository.watched_by is None:
+        return SURVEY_INTERVAL
+    return max(SURVEY_INTERVAL, timedelta(seconds=repository.watch_seconds))
 
 
 def _is_broken(attempt: Run) -> bool:
@@ -134,7 +158,7 @@ def repository_state(known: Known, repository_id: str, now: datetime) -> tuple[R
     evidence = known.repository_evidence_of(repository_id)
     if evidence.observed_at is None or evidence.probe is Probe.UNKNOWN:
         return RepositoryState.UNKNOWN, None
-    stale_at = evidence.observed_at + STALE_AFTER_INTERVALS * SURVEY_INTERVAL
+    stale_at = evidence.observed_at + STALE_AFTER_INTERVALS * _look_interval(known, repository_id)
     if now >= stale_at:
         return RepositoryState.UNKNOWN, None
     if evidence.probe in _ANSWERED_NO:
@@ -152,7 +176,7 @@ def verdict(known: Known, source_id: str, now: datetime, told: State | None = No
     state = told or state
     evidence = known.evidence_of(source_id)
     looked_at = observed_at(known, source, now)
-    host = known.hosts.get(source.host_id or "")
+    host = known.hosts.get(source.host_id or source.alias_host_id or "")
     return Verdict(
         source_id=source_id,
         state=state,

@@ -13,6 +13,7 @@ from typing import Any
 
 from lastgood.errors import ConfigError
 from lastgood.fleet import alarms, looked
+from lastgood.fleet.adopt import adopted
 from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.expect import revise, revised
 from lastgood.fleet.fleet import Fleet
@@ -279,6 +280,7 @@ _LEARN: dict[type[fact.Fact], Callable[[Fleet, Any, Changes], None]] = {
     fact.LocksListed: looked.locks_listed,
     fact.SnapshotsListed: looked.snapshots_listed,
     fact.SourceConfigured: _source_configured,
+    fact.SourceAdopted: adopted,
     fact.RunStarted: _run_started,
     fact.RunFinished: _run_finished,
     fact.MomentsPassed: _moments_passed,

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from lastgood.fleet import survey
+from lastgood.fleet import doubts, found, survey
 from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.fleet import Fleet
+from lastgood.fleet.series import series_key
 from lastgood.fleet.weigh import newest
 from lastgood.model import fact
-from lastgood.model.repository import HUB, Probe, Repository, RepositoryEvidence
+from lastgood.model.repository import HUB, Probe, Repository, RepositoryEvidence, SnapshotSeries
 from lastgood.model.source import NO_EVIDENCE
 
 Look = fact.RepositoryProbed | fact.RepositorySized | fact.LocksListed | fact.SnapshotsListed
@@ -23,6 +24,8 @@ Look = fact.RepositoryProbed | fact.RepositorySized | fact.LocksListed | fact.Sn
 def configured(fleet: Fleet, told: fact.RepositoryConfigured, changes: Changes) -> None:
     before = fleet.repositories.get(told.repository.id)
     fleet.repositories[told.repository.id] = told.repository
+    if before is not None and before.watched_by is not None and told.repository.watched_by is None:
+        found.drop_all(fleet, told.repository.id, changes)
     touch(fleet, told.repository.id, changes)
     changes.orders.update(changes.hosts, watcher(told.repository), watcher(before))
 
@@ -33,6 +36,8 @@ def probed(fleet: Fleet, told: fact.RepositoryProbed, changes: Changes) -> None:
     is_old = _is_old(told.probed_at, before.observed_at)
     identity = (before.identity or told.identity) if is_old else (told.identity or before.identity)
     after = replace(before, identity=identity, identity_changed=other or before.identity_changed)
+    if after.identity_changed:
+        after = replace(after, doubts=doubts.of_identity(after, told.probed_at))
     if not is_old:
         init_failed = before.init_failed
         if told.probe is Probe.READY:
@@ -74,17 +79,24 @@ def snapshots_listed(fleet: Fleet, told: fact.SnapshotsListed, changes: Changes)
     before = _evidence(fleet, told)
     if _is_old(told.listed_at, before.surveyed_at):
         return
-    found = survey.by_tag(told)
+    tagged = survey.by_tag(told)
+    misdated = doubts.misdated(before, told)
+    adopted = _adopted(fleet, told)
     seen = {}
     for source_id in fleet.sources_of_repository.get(told.repository_id, ()):
         source = fleet.sources[source_id]
+        if source.is_found:
+            continue
         evidence = fleet.evidence.get(source_id, NO_EVIDENCE)
-        seen[source_id] = survey.witness(source, evidence, found.get(source.tag), told)
+        seen[source_id] = survey.witness(source, evidence, tagged.get(source.tag), told, adopted.get(source_id, ()))
 
     for source_id, evidence in seen.items():
         fleet.evidence[source_id] = evidence
         _prove_last_backup(fleet, source_id)
-    after = replace(before, snapshots=told.total, surveyed_at=told.listed_at)
+    if fleet.repositories[told.repository_id].watched_by is not None:
+        found.look(fleet, told, frozenset(misdated), before.surveyed_at, changes)
+    after = replace(before, snapshots=told.total, surveyed_at=told.listed_at, misdated=misdated)
+    after = replace(after, doubts=doubts.of_look(fleet, after, told))
     if not _is_old(told.listed_at, before.observed_at):
         after = replace(after, probe=Probe.READY, init_failed=False, message=None, observed_at=told.listed_at)
     fleet.repository_evidence[told.repository_id] = after
@@ -107,6 +119,18 @@ def touch(fleet: Fleet, repository_id: str, changes: Changes) -> None:
             changes.hosts.add(host_id)
 
 
+def _adopted(fleet: Fleet, told: fact.SnapshotsListed) -> dict[str, list[SnapshotSeries]]:
+    """The series that configured sources of the repository took over."""
+    ids = fleet.sources_of_repository.get(told.repository_id, ())
+    owners = {key: i for i in ids if not fleet.sources[i].is_found for key in fleet.sources[i].series}
+    adopted: dict[str, list[SnapshotSeries]] = {}
+    for one in told.series if owners else ():
+        owner = owners.get(series_key(one))
+        if owner is not None and fleet.sources[owner].tag not in one.tags:
+            adopted.setdefault(owner, []).append(one)
+    return adopted
+
+
 def _prove_last_backup(fleet: Fleet, source_id: str) -> None:
     """A survey may have given the newest attempt its proof."""
     attempt = fleet.evidence[source_id].last_attempt
@@ -117,7 +141,10 @@ def _prove_last_backup(fleet: Fleet, source_id: str) -> None:
 
 
 def uses(fleet: Fleet, host_id: str, repository_id: str) -> bool:
-    """Whether any source of the host is backed up into the repository."""
+    """Whether any source of the host is backed up into the repository, or its agent watches it."""
+    repository = fleet.repositories.get(repository_id)
+    if repository is not None and repository.watched_by == host_id:
+        return True
     return any(fleet.sources[i].repository_id == repository_id for i in fleet.sources_of_host.get(host_id, ()))
 
 

@@ -32,10 +32,12 @@ def reason(source: Source, evidence: Evidence, state: State, observed_at: dateti
             return "Every good snapshot is gone from the repository."
         case State.NEVER:
             return f"No good backup so far; the first was due at {moment(evidence.due_at)}."
+        case State.MISSED if _by_rhythm(source):
+            return f"No snapshot came for the one due at {moment(evidence.due_at)} by its rhythm."
         case State.MISSED:
             return f"No good backup came for the one due at {moment(evidence.due_at)}."
         case State.UNKNOWN:
-            return _unknown(evidence, observed_at, host_name)
+            return _unknown(source, evidence, observed_at, host_name)
         case State.PARTIAL:
             attempt = evidence.last_attempt
             return f"The last backup is incomplete: {_said(attempt.reason if attempt else None)}"
@@ -54,7 +56,20 @@ def _failed(evidence: Evidence) -> str:
     return f"The last backup failed: {_said(attempt.reason if attempt else None)}"
 
 
-def _unknown(evidence: Evidence, observed_at: datetime | None, host_name: str) -> str:
+def _by_rhythm(source: Source) -> bool:
+    return source.is_found and source.schedule is None and source.target is None
+
+
+def _unknown(source: Source, evidence: Evidence, observed_at: datetime | None, host_name: str) -> str:
+    if evidence.deadline_at is None and source.is_found:
+        return "No rhythm yet: too few snapshots say when the next one is due; set a target, or wait."
+    if evidence.successor is not None:
+        return (
+            f"Its snapshots stopped before those of {evidence.successor or 'an unnamed host'} with the same paths"
+            " began; adopt it there if the host was renamed."
+        )
+    if source.is_found:
+        return f"Nobody could look into its repository since {moment(observed_at)}, so we cannot say."
     if evidence.deadline_at is None:
         return "Neither a schedule nor a target says when a backup is due."
     if observed_at is None:

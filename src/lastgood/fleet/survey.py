@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from lastgood.fleet.expect import expect
 from lastgood.fleet.weigh import GONE, is_proven_good, newest
@@ -32,17 +33,27 @@ def by_tag(told: SnapshotsListed) -> dict[str, list[SnapshotSeries]]:
 
 
 def witness(
-    source: Source, evidence: Evidence, series: Sequence[SnapshotSeries] | None, told: SnapshotsListed
+    source: Source,
+    evidence: Evidence,
+    series: Sequence[SnapshotSeries] | None,
+    told: SnapshotsListed,
+    adopted: Sequence[SnapshotSeries] = (),
 ) -> Evidence:
-    """The evidence after a look into the repository of this source; a truncated look shows only what is there."""
+    """The evidence after a look into the repository of this source; a truncated look shows only what is there.
+
+    ``adopted`` are series that were found before they became this source's: they count, and prove what was held.
+    """
     series = series or ()
     points = sorted((p for one in series for p in one.newest), key=lambda p: p.started_at, reverse=True)
     after = _found(source, evidence, points)
     if told.truncated:
         return after
-    after = replace(after, snapshots=sum(one.count for one in series))
+    after = replace(after, snapshots=sum(one.count for one in (*series, *adopted)))
     if not _is_more_than_told(after, points, told):
         after = replace(after, observed_at=newest(after.observed_at, told.listed_at))
+    if adopted:
+        series = (*series, *adopted)
+        points = sorted((p for one in series for p in one.newest), key=lambda p: p.started_at, reverse=True)
     return _lost(source, after, series, points, told)
 
 
@@ -68,21 +79,21 @@ def _lost(
 ) -> Evidence:
     """Take back what rests on a snapshot that is gone."""
 
-    def is_gone(held: Run | None) -> bool:
-        return held is not None and held.ended_at < told.listed_at and _is_gone(held, points, series)
+    def is_lost(held: Run | None) -> bool:
+        return held is not None and held.ended_at < told.listed_at and is_gone(held, points, series)
 
     held = last_good(source, evidence)
     full, partial = evidence.last_full, evidence.last_partial
-    if full is not None and is_gone(full):
+    if full is not None and is_lost(full):
         evidence = replace(evidence, last_full=_fallback(full, evidence, points, source, told))
-    if is_gone(partial):
+    if is_lost(partial):
         evidence = replace(evidence, last_partial=None)
     if last_good(source, evidence) is held:
         return evidence
     return expect(source, replace(evidence, finding=GONE))
 
 
-def _is_gone(held: Run, points: Sequence[SnapshotPoint], series: Sequence[SnapshotSeries]) -> bool:
+def is_gone(held: Run, points: Sequence[SnapshotPoint], series: Sequence[SnapshotSeries]) -> bool:
     """Whether this snapshot is surely not there any more: lists hold the newest few, an older one may lie beyond."""
     if not held.snapshot_id or _is_among(held.snapshot_id, points):
         return False
@@ -101,7 +112,7 @@ def _is_more_than_told(evidence: Evidence, points: Sequence[SnapshotPoint], told
             continue  # a clock that was wrong
         if attempt is not None and point.started_at <= attempt.ended_at:
             return False
-        if not any(known_id and _same(point.id, known_id) for known_id in (*known, *evidence.poor_snapshots)):
+        if not any(same_snapshot(point, known_id) for known_id in (*known, *evidence.poor_snapshots)):
             return True
     return False
 
@@ -117,27 +128,41 @@ def _fallback(
     for point in points:
         if point.started_at >= gone.started_at:
             continue
-        if any(_same(point.id, poor_id) for poor_id in evidence.poor_snapshots):
+        if any(same_snapshot(point, poor_id) for poor_id in evidence.poor_snapshots):
             continue
-        ended_at = min(max(point.ended_at or point.started_at, point.started_at), told.listed_at)
-        return Run(
-            id=f"snapshot:{point.id}",
-            kind=RunKind.BACKUP,
-            outcome=Outcome.SUCCESS,
-            host_id=source.host_id or "",
-            source_id=source.id,
-            repository_id=source.repository_id,
-            started_at=point.started_at,
-            ended_at=ended_at,
-            duration_seconds=(ended_at - point.started_at).total_seconds(),
-            snapshot_id=point.id,
-            size_bytes=point.size_bytes,
-        )
+        return snapshot_run(source, point, told.listed_at)
     return None
 
 
+def snapshot_run(source: Source, point: SnapshotPoint, listed_at: datetime) -> Run:
+    """The good run that a snapshot in the list stands for; where its end is not told, its start is all we know."""
+    started_at = min(point.started_at, listed_at)
+    ended_at = min(max(point.ended_at or started_at, started_at), listed_at)
+    return Run(
+        id=f"snapshot:{point.id}",
+        kind=RunKind.BACKUP,
+        outcome=Outcome.SUCCESS,
+        host_id=source.host_id or "",
+        source_id=source.id,
+        repository_id=source.repository_id,
+        started_at=started_at,
+        ended_at=ended_at,
+        duration_seconds=(ended_at - started_at).total_seconds(),
+        snapshot_id=point.id,
+        size_bytes=point.size_bytes,
+        files=point.files,
+    )
+
+
 def _is_among(snapshot_id: str | None, points: Sequence[SnapshotPoint]) -> bool:
-    return bool(snapshot_id) and any(_same(point.id, snapshot_id or "") for point in points)
+    return any(same_snapshot(point, snapshot_id) for point in points)
+
+
+def same_snapshot(point: SnapshotPoint, snapshot_id: str | None) -> bool:
+    """Whether the id means this snapshot; an edit of its tags gave it another one."""
+    if not snapshot_id:
+        return False
+    return _same(point.id, snapshot_id) or (point.original is not None and _same(point.original, snapshot_id))
 
 
 def _same(first: str, second: str) -> bool:

@@ -106,6 +106,7 @@ class SnapshotsListed(Fact):
     total: int
     series: tuple[SnapshotSeries, ...]
     truncated: bool = False
+    duplicates: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +114,14 @@ class SourceConfigured(Fact):
     """The whole source as it stands now: made, changed, paused or archived."""
 
     source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceAdopted(Fact):
+    """A found source ends; its snapshots are from now on the history of another source of the same repository."""
+
+    source_id: str
+    into_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +165,7 @@ FACTS: tuple[type[Fact], ...] = (
     LocksListed,
     SnapshotsListed,
     SourceConfigured,
+    SourceAdopted,
     RunStarted,
     RunFinished,
     MomentsPassed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -70,28 +70,77 @@ class Lock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotPoint:
-    """One restorable point as a survey saw it. ``started_at`` is the recovery point, ``ended_at`` may be unknown."""
+    """One restorable point as a survey saw it. ``started_at`` is the recovery point, ``ended_at`` may be unknown.
+
+    ``original`` is the id it had before its tags were edited.
+    """
 
     id: str
     started_at: datetime
     ended_at: datetime | None = None
     size_bytes: int | None = None
+    files: int | None = None
+    original: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habit:
+    """When a series gets its snapshots: the newest starts, newest first, and the longer pauses of the last two weeks.
+
+    ``pauses`` are (last start before, first start after). ``since`` is how far back these are all of them. ``lag`` is
+    how long after its start a snapshot came to be seen, where its end is not told.
+    """
+
+    starts: tuple[datetime, ...]
+    pauses: tuple[tuple[datetime, datetime], ...] = ()
+    since: datetime | None = None
+    lag: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotSeries:
-    """All snapshots of one (host, tags, paths) in a repository; ``newest`` holds the newest few, newest first."""
+    """All snapshots of one (host, tags, paths) in a repository; ``newest`` holds the newest few, newest first.
+
+    ``habit`` is told where nobody but the snapshots themselves says when the next one is due.
+    """
 
     hostname: str
     tags: tuple[str, ...]
     paths: tuple[str, ...]
     count: int
     newest: tuple[SnapshotPoint, ...]
+    habit: Habit | None = None
+
+
+class DoubtKind(StrEnum):
+    """What a look into a repository may find that somebody should know."""
+
+    MISSING = "missing"
+    ORPHANED = "orphaned"
+    DUPLICATED = "duplicated"
+    FUTURE = "future"
+    SHRUNK = "shrunk"
+    KEPT = "kept"
+    IDENTITY = "identity"
+    CUT = "cut"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """One remark of the witness about a repository; ``about`` is the id of the source it speaks of, if of one."""
+
+    kind: DoubtKind
+    about: str
+    sentence: str
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryEvidence:
-    """All we hold about one repository. ``identity`` is the id in restic's own config; addresses may change."""
+    """All we hold about one repository. ``identity`` is the id in restic's own config; addresses may change.
+
+    ``misdated`` are snapshots that were seen before the moment they claim; they never count.
+    """
 
     probe: Probe = Probe.UNKNOWN
     init_failed: bool = False
@@ -106,6 +155,8 @@ class RepositoryEvidence:
     sized_at: datetime | None = None
     locks: tuple[Lock, ...] | None = None
     locked_at: datetime | None = None
+    doubts: tuple[Doubt, ...] = ()
+    misdated: tuple[str, ...] = ()
 
 
 NO_REPOSITORY_EVIDENCE = RepositoryEvidence()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from lastgood.model.job import Run, Schedule
+from lastgood.model.repository import Habit
 from lastgood.model.retention import Retention
 
 
@@ -126,7 +127,8 @@ class Evidence:
     schedule. ``ledger_at`` is the next due moment the ledger has not closed; ``paid`` are due moments known to be
     good before the ledger closed them, ``owed`` closed ones that were not good and may still be corrected.
     ``resumed_at`` is when the last pause or archiving ended, ``arrears`` what was owed when schedule or pause last
-    changed (due, deadline, interval). ``poor_snapshots`` are snapshots that no good run made, newest last.
+    changed (due, deadline, interval). ``poor_snapshots`` are snapshots that no good run made, newest last. ``habit``
+    is when a found source gets its snapshots; ``successor`` the host name under which they seem to go on.
     """
 
     observed_at: datetime | None = None
@@ -147,6 +149,8 @@ class Evidence:
     resumed_at: datetime | None = None
     arrears: tuple[datetime, datetime, timedelta] | None = None
     poor_snapshots: tuple[str, ...] = ()
+    habit: Habit | None = None
+    successor: str | None = None
 
 
 NO_EVIDENCE = Evidence()

@@ -88,6 +88,8 @@ def rows_of(fleet: Fleet, changes: Changes, told: type[Fact] | None = None) -> d
         rows["running", run_id] = fleet.running.get(run_id)
     for key in changes.alerts:
         rows["alert", encode(key)] = fleet.alerts.get(key)
+    for source_id in changes.found:
+        rows["source", source_id] = fleet.sources.get(source_id)
     if told not in _TELLING:
         for host_id in changes.hosts:
             rows["host", host_id] = fleet.hosts.get(host_id)

@@ -266,13 +266,17 @@ class Locks(msgspec.Struct, frozen=True, kw_only=True, tag="locks", tag_field="k
 
 
 class Snapshots(msgspec.Struct, frozen=True, kw_only=True, tag="snapshots", tag_field="kind"):
-    """A survey. At most 1,000 series with at most 10 newest snapshots each; then ``truncated`` is true."""
+    """A survey. At most 1,000 series with at most 10 newest snapshots each; then ``truncated`` is true.
+
+    ``duplicates`` are snapshots that stand there a second time (same tree, host and moment); series count them once.
+    """
 
     repository_id: str
     listed_at: datetime
     total: int
     series: tuple[SnapshotSeries, ...]
     truncated: bool = False
+    duplicates: int = 0
 
 
 Said = Started | Finished | Probed | Sized | Locks | Snapshots

@@ -60,6 +60,7 @@ def translate(said: frames.Said, host_id: str, at: datetime) -> fact.Fact:
                 total=said.total,
                 series=said.series,
                 truncated=said.truncated,
+                duplicates=said.duplicates,
             )
 
 

@@ -1,5 +1,5 @@
-"""What a look into a repository is told as: series of snapshots, locks, a probe's answer. Pure; restic's results in,
-reports out.
+"""What a look into a repository is told as: series of snapshots, locks, a probe's answer, sizes. Pure; restic's
+results in, reports out; for agents and for the hub's own looks.
 
 The one rule: a report fits into a frame. What is left out is counted, and ``truncated`` says so.
 """
@@ -13,16 +13,20 @@ from datetime import datetime
 
 import msgspec
 
+from lastgood.fleet.rhythm import habit_of
 from lastgood.model.repository import Lock, Probe, SnapshotPoint, SnapshotSeries
 from lastgood.tools.restic.documents import Lock as ResticLock
-from lastgood.tools.restic.documents import Snapshot
+from lastgood.tools.restic.documents import RawStats, Snapshot
 from lastgood.tools.restic.driver import ProbeResult
-from lastgood.wire.frames import FRAME_LIMIT, Locks, Probed, Snapshots
+from lastgood.wire.frames import FRAME_LIMIT, Locks, Probed, Sized, Snapshots
 
 MOST_SERIES = 1000
 MOST_POINTS = 10
 MOST_LOCKS = 1000
 _BODY_BYTES = FRAME_LIMIT - 64 * 1024
+
+_Key = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""Host, tags and paths of a series."""
 
 
 def probed(repository_id: str, result: ProbeResult, at: datetime) -> Probed:
@@ -51,34 +55,70 @@ def locks(repository_id: str, found: Sequence[ResticLock], at: datetime) -> Lock
     return Locks(repository_id=repository_id, listed_at=at, locks=told)
 
 
-def snapshots(repository_id: str, found: Iterable[Snapshot], at: datetime) -> Snapshots:
-    """All snapshots of a repository as a report: series by host, tags and paths, those with the newest first."""
-    groups: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[Snapshot]] = defaultdict(list)
-    total = 0
-    for snapshot in found:
-        total += 1
+def sized(repository_id: str, stats: RawStats, at: datetime) -> Sized:
+    """What the repository stores as a report."""
+    return Sized(
+        repository_id=repository_id,
+        sized_at=at,
+        size_bytes=stats.size_bytes,
+        uncompressed_bytes=stats.uncompressed_bytes,
+        snapshots=stats.snapshots,
+    )
+
+
+def snapshots(repository_id: str, found: Iterable[Snapshot], at: datetime, *, watched: bool = False) -> Snapshots:
+    """All snapshots of a repository as a report: series by host, tags and paths, those with the newest first.
+
+    Of a ``watched`` repository each series tells its habit too.
+    """
+    groups: dict[_Key, list[Snapshot]] = defaultdict(list)
+    listed = list(found)
+    told_once = _without_duplicates(listed)
+    for snapshot in told_once:
         groups[snapshot.hostname or "", tuple(sorted(snapshot.tags)), snapshot.paths].append(snapshot)
-    series = [_series(key, members) for key, members in groups.items()]
+    series = [_series(key, members, watched=watched) for key, members in groups.items()]
     series.sort(key=lambda one: (-_newest_at(one), one.hostname, one.tags, one.paths))
     told = Snapshots(
         repository_id=repository_id,
         listed_at=at,
-        total=total,
+        total=len(listed),
+        duplicates=len(listed) - len(told_once),
         series=tuple(series[:MOST_SERIES]),
         truncated=len(series) > MOST_SERIES,
     )
     return _fitting(told)
 
 
-def _series(key: tuple[str, tuple[str, ...], tuple[str, ...]], members: list[Snapshot]) -> SnapshotSeries:
+def _without_duplicates(listed: Sequence[Snapshot]) -> list[Snapshot]:
+    """Each snapshot once. A tag edit makes a copy and removes the original; where it may not, both are there."""
+    kept: dict[object, Snapshot] = {}
+    for snapshot in listed:
+        same = (snapshot.hostname, snapshot.tree, snapshot.started_at)
+        key = same if snapshot.tree and snapshot.started_at else snapshot.id
+        if key not in kept or snapshot.original:
+            kept[key] = snapshot
+    return list(kept.values())
+
+
+def _series(key: _Key, members: list[Snapshot], *, watched: bool) -> SnapshotSeries:
     hostname, tags, paths = key
     dated = [(member.started_at, member) for member in members if member.started_at is not None]
     dated.sort(key=lambda pair: (pair[0], pair[1].id), reverse=True)
     newest = tuple(
-        SnapshotPoint(id=member.id, started_at=started_at, ended_at=member.ended_at, size_bytes=member.size_bytes)
+        SnapshotPoint(
+            id=member.id,
+            started_at=started_at,
+            ended_at=member.ended_at,
+            size_bytes=member.size_bytes,
+            files=member.files,
+            original=member.original,
+        )
         for started_at, member in dated[:MOST_POINTS]
     )
-    return SnapshotSeries(hostname=hostname, tags=tags, paths=paths, count=len(members), newest=newest)
+    habit = habit_of(started_at for started_at, _ in dated) if watched else None
+    return SnapshotSeries(
+        hostname=hostname, tags=tags, paths=paths, count=len(members), newest=newest, habit=habit
+    )
 
 
 def _newest_at(series: SnapshotSeries) -> float:

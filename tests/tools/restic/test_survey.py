@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import msgspec
 
-from lastgood.agent.survey import MOST_POINTS, MOST_SERIES, locks, snapshots
 from lastgood.tools.restic.documents import Lock, Snapshot
+from lastgood.tools.restic.survey import MOST_POINTS, MOST_SERIES, locks, snapshots
 from lastgood.wire.frames import FRAME_LIMIT, Report, encode
 from tests.builders import NOW, an_id
 
@@ -38,7 +38,8 @@ def a_snapshot(number: int = 0, **changes: object) -> Snapshot:
 
 def test_snapshots_are_grouped_by_host_tags_and_paths_with_the_newest_first() -> None:
     found = [a_snapshot(n) for n in range(15)]
-    found += [a_snapshot(50, hostname="db-1"), a_snapshot(60, paths=("/etc",)), a_snapshot(1, tags=("home", "lg:x"))]
+    found += [a_snapshot(50, hostname="db-1"), a_snapshot(60, paths=("/etc",))]
+    found += [a_snapshot(1, tags=("home", "lg:x"), tree="u")]
     told = snapshots(REPOSITORY, found, NOW)
     assert told.total == 18
     assert not told.truncated

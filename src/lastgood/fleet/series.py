@@ -1,0 +1,57 @@
+"""What a series of snapshots is known by, and how a source that was found by it is called. Pure.
+
+Comes in: a series as a look lists it. Goes out: its key. The one rule: the key stays the same, whatever changes from
+one snapshot to the next: tags and their edits, dates in paths, the names of containers.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lastgood.model.repository import SnapshotSeries
+from lastgood.model.source import Series
+
+LONGEST_NAME = 200
+OWNER = "lg:"
+"""Begins the tag by which a source of lastgood marks its snapshots."""
+
+_CONTAINER = re.compile(r"[0-9a-f]{12}")
+_CHANGING = re.compile(
+    r"(?<!\d)20\d{2}([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])"  # a date,
+    r"(?:[-_.T]?[0-2]\d[-_.:h]?[0-5]\d(?:[-_.:m]?[0-5]\d)?Z?)?(?!\d)"  # perhaps with a time
+    r"|(?<!\d)1\d{9}(?!\d)"  # seconds since 1970
+    r"|(?<=/tmp\.)\w{6,}"  # what mktemp makes
+)
+"""What in a path is another at each backup. Digests and UUIDs are not: they name volumes, which stay."""
+
+
+def series_key(one: SnapshotSeries) -> Series:
+    """What these snapshots are known by: host and paths, without what changes from one to the next.
+
+    Tags tell apart what came from standard input, which has no path of its own, and an ``lg:`` tag stays in the key:
+    it names an owner, even one that is not known here.
+    """
+    hostname = "*" if _CONTAINER.fullmatch(one.hostname) else one.hostname
+    paths = tuple(sorted({_CHANGING.sub("*", path) for path in one.paths}))
+    tags = one.tags if all(_is_standard_input(path) for path in one.paths) else _owner_tags(one)
+    return Series(hostname=hostname, paths=paths, tags=tuple(sorted(tags)))
+
+
+def _owner_tags(one: SnapshotSeries) -> tuple[str, ...]:
+    return tuple(tag for tag in one.tags if tag.startswith(OWNER))
+
+
+def _is_standard_input(path: str) -> bool:
+    """A file in the root folder: restic gives standard input such a path."""
+    return path == "/stdin" or ("/" not in path[1:] and "." in path[1:])
+
+
+def name_of(key: Series) -> str:
+    """What a source that was found by this is called, until somebody gives it a name."""
+    paths = ", ".join(key.paths[:3])
+    if len(key.paths) > 3:
+        paths += f" and {len(key.paths) - 3} more"
+    tags = [tag for tag in key.tags if not tag.startswith(OWNER)]
+    if tags:
+        paths = f"{paths} ({', '.join(tags)})"
+    return (paths or "no paths")[:LONGEST_NAME]
