@@ -98,7 +98,7 @@ def decode(data: str | bytes) -> ToAgent:
     """A frame of the hub; raises WireError if it cannot be read."""
     try:
         return frames.decode_to_agent(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(
             f"The hub sent a frame that this agent cannot read ({error}); update the older of both."
         ) from error

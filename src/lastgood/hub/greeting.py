@@ -23,6 +23,7 @@ from lastgood.ids import is_ulid
 from lastgood.model.host import Host
 from lastgood.wire import frames
 from lastgood.wire.frames import Challenge, Hello, Refuse, ToHub
+from lastgood.wire.moments import all_have_zones
 
 FindHost = Callable[[str], Host | None]
 
@@ -100,13 +101,18 @@ def decode(data: str | bytes) -> ToHub:
             code=TOO_LARGE,
         )
     try:
-        return frames.decode_to_hub(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        frame = frames.decode_to_hub(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refusal(
             f"A frame came that this hub cannot read ({error}); update the older of hub and agent.",
             final=False,
             code=BROKEN,
         ) from error
+    if not all_have_zones(frame):
+        raise Refusal(
+            "A frame came that names a moment without its time zone; update the agent.", final=False, code=BROKEN
+        )
+    return frame
 
 
 def try_again(problem: str, signing: Signing | None) -> Refusal:
@@ -131,7 +137,7 @@ def _check_foreign(data: str | bytes) -> None:
     """Raises the refusal about versions if this is the hello of a protocol that we do not speak."""
     try:
         words = msgspec.json.decode(data[: frames.FRAME_LIMIT], type=_FirstWords)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
     if words.type == "hello" and words.protocol is not None:
         _check_protocol(words.protocol, None)
