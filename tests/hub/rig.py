@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -123,6 +123,7 @@ class Rig:
             committed=self.committed,
             assignment=lambda host_id: self.orders,
             reported=self.reported,
+            rekeyed=self.rekeyed,
             presence_changed=self.changed.append,
             judging=self.judging,
             roster=self.roster,
@@ -156,6 +157,9 @@ class Rig:
 
     async def reported(self, host_id: str, info: AgentInfo) -> None:
         self.infos.append(info)
+
+    async def rekeyed(self, host_id: str, key: str) -> None:
+        self.hosts[host_id] = replace(self.hosts[host_id], key=key, next_key=None)
 
     def received(self, connection: ServerConnection) -> None:
         """Cut the connection, without a close frame, at the moment the test chose."""

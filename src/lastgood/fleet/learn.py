@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from lastgood.errors import ConfigError
-from lastgood.fleet import alarms, looked
+from lastgood.fleet import alarms, keys, looked
 from lastgood.fleet.adopt import adopted
 from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.expect import revise, revised
@@ -272,6 +272,8 @@ _LEARN: dict[type[fact.Fact], Callable[[Fleet, Any, Changes], None]] = {
     fact.HostEnrolled: _host_enrolled,
     fact.HostRenamed: _host_renamed,
     fact.HostRemoved: _host_removed,
+    fact.HostKeyOffered: keys.offered,
+    fact.HostRekeyed: keys.used,
     fact.AgentReported: _agent_reported,
     fact.RepositoryConfigured: looked.configured,
     fact.RepositoryRemoved: repository_removed,

@@ -157,13 +157,13 @@ def _proven(hello: Hello, find_host: FindHost, signing: Signing) -> Host:
         raise Refusal(
             f"No host {hello.host_id[:40]!r} is enrolled here; enrol this agent again.", final=True, signing=signing
         )
-    if host.key != hello.key:
+    if hello.key not in (host.key, host.next_key):
         raise Refusal(
             f"The key is not the one with which {host.name} was enrolled; enrol this agent again.",
             final=True,
             signing=signing,
         )
-    key, signature = _bytes(host.key), _bytes(hello.signature)
+    key, signature = _bytes(hello.key), _bytes(hello.signature)
     if not verify(key, signature, frames.HELLO_CONTEXT, *signing.parts):
         raise Refusal(
             f"The signature does not fit the key of {host.name}; restore the agent's key file or enrol it again.",

@@ -81,6 +81,13 @@ class Roster:
             connection.end(Ending(code=REFUSED, reason=reason, told=connection.signing.refuse(reason, final=True)))
         return connection is not None
 
+    def renew(self, host_id: str, reason: str) -> bool:
+        """Have an agent connect again."""
+        connection = self._connections.get(host_id)
+        if connection is not None:
+            connection.end(Ending(code=RESTARTING, reason=reason))
+        return connection is not None
+
     async def close_all(self, seconds: float = 5.0) -> None:
         """Take no new connections, and end all in an orderly way: what they sent is committed and acknowledged."""
         self.draining = True

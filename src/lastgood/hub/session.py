@@ -65,8 +65,9 @@ class Seams:
     """What a session asks of the hub around it.
 
     ``take`` is done once a report is committed; ``committed`` answers the highest committed position of a host's
-    spool (0 if it is new). ``reported`` is told when an agent's info differs from the host's; ``presence_changed``
-    when ``connected`` or ``synced`` of a host did. ``judging`` holds the presences.
+    spool (0 if it is new). ``reported`` is told when an agent's info differs from the host's, ``rekeyed`` when its key
+    is the one that it had offered; ``presence_changed`` when ``connected`` or ``synced`` of a host did. ``judging``
+    holds the presences.
     """
 
     keys: KeyPair
@@ -75,6 +76,7 @@ class Seams:
     committed: Callable[[str, str], Awaitable[int]]
     assignment: Callable[[str], Assignment]
     reported: Callable[[str, AgentInfo], Awaitable[object]]
+    rekeyed: Callable[[str, str], Awaitable[object]]
     presence_changed: Callable[[str], None]
     judging: Judging
     roster: Roster
@@ -141,6 +143,8 @@ class _Session:
 
     async def _live(self) -> Ending:
         seams, hello, connection = self._seams, self._greeting.hello, self._connection
+        if hello.key != self._greeting.host.key:
+            await seams.rekeyed(self._host_id, hello.key)
         committed = await seams.committed(self._host_id, hello.spool_id)
         intake = Intake(
             seams.take, self._host_id, hello.spool_id, committed, self._advanced.set, window=seams.limits.window

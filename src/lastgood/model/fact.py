@@ -53,6 +53,22 @@ class HostRemoved(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostKeyOffered(Fact):
+    """The agent made itself a new key and proved it with the one in force, which holds until the new one is used."""
+
+    host_id: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRekeyed(Fact):
+    """The agent used the key that it had offered; the one before it is worth nothing any more."""
+
+    host_id: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentReported(Fact):
     host_id: str
     info: AgentInfo
@@ -157,6 +173,8 @@ FACTS: tuple[type[Fact], ...] = (
     HostEnrolled,
     HostRenamed,
     HostRemoved,
+    HostKeyOffered,
+    HostRekeyed,
     AgentReported,
     RepositoryConfigured,
     RepositoryRemoved,

@@ -20,13 +20,15 @@ class AgentInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """One enrolled machine. ``key`` is the agent's Ed25519 public key, base64."""
+    """One enrolled machine. ``key`` is the agent's Ed25519 public key, base64; ``next_key`` one that it proved to
+    hold as well and has not used yet."""
 
     id: str
     name: str
     key: str
     enrolled_at: datetime
     info: AgentInfo | None = None
+    next_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

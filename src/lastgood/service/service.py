@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy import Connection
 
 from lastgood.auth.identity import KeyPair
+from lastgood.auth.secrets import subkey
 from lastgood.clock import Clock
 from lastgood.config.keyfile import load_or_make_key
 from lastgood.config.settings import Settings
@@ -33,6 +34,8 @@ from lastgood.model.fact import AgentReported, Fact, agent_origin
 from lastgood.model.host import AgentInfo
 from lastgood.service.checkpoint import Checkpoint, restore
 from lastgood.service.commands import Commands
+from lastgood.service.enrolment import Enrolment
+from lastgood.service.hosts import Hosts
 from lastgood.service.credentials import Credentials
 from lastgood.service.identity import hub_keys
 from lastgood.service.ingest import Ingest
@@ -84,6 +87,8 @@ class Service:
         self.credentials = Credentials(database, fleet, secret_key, self.take)
         self.orders = Orders(fleet, self.roster, self.credentials.access)
         self.trials = Trials(fleet, self.roster, self.credentials.access, lambda: ulid(clock()))
+        self.hosts = Hosts(fleet, self.take, clock, database, self.roster)
+        self.enrolment = Enrolment(database, self.hosts, keys, subkey(secret_key, "enrolment"), clock)
         self.ready = False
         self._stopping = False
         self._broken = asyncio.Event()
@@ -206,6 +211,7 @@ class Service:
                 committed=self._committed,
                 assignment=self.orders.give,
                 reported=self._reported,
+                rekeyed=self.hosts.rekeyed,
                 presence_changed=self._presence_changed,
                 judging=self.fleet.judging,
                 roster=self.roster,

@@ -18,7 +18,7 @@ from lastgood.config.settings import RetentionSettings
 from lastgood.errors import StoreError
 from lastgood.fleet.fleet import Fleet
 from lastgood.service.slices import Slice
-from lastgood.store import accounts, history, records
+from lastgood.store import accounts, enrolment, history, records
 from lastgood.store.database import Database
 from lastgood.store.lease import Lease
 from lastgood.store.log import count_quarantined
@@ -63,6 +63,9 @@ class Upkeep:
         moved: dict[str, records.Seen] = {}
         piece = Slice()
         for host_id in list(self._fleet.judging.presence):
+            if host_id not in self._fleet.hosts:  # removed while its agent was being greeted
+                self._fleet.judging.forget_host(host_id)
+                continue
             held = self._fleet.presence_of(host_id)
             seen = (held.seen_at, held.observed_at)
             if held.seen_at is not None and self._noted.get(host_id) != seen:
@@ -106,3 +109,4 @@ class Upkeep:
         while gone:
             gone = await self._database.write(trim)
         await self._database.write(lambda connection: accounts.trim_accounts(connection, now))
+        await self._database.write(lambda connection: enrolment.trim_enrolment(connection, now))

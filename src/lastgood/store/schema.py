@@ -33,7 +33,7 @@ from sqlalchemy.types import TypeDecorator
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision this program knows, oldest first; a database at any other one belongs to a newer program."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -211,6 +211,41 @@ secrets = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
+)
+
+enrol_codes = Table(
+    "enrol_codes",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("digest", String, nullable=False),
+    Column("name", String),
+    Column("for_host", String),
+    Column("created_by", String, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    Column("key", String),
+    Column("host_id", String),
+    Column("host_name", String),
+    UniqueConstraint("digest"),
+)
+
+pending_hosts = Table(
+    "pending_hosts",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("key", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("hostname", String, nullable=False),
+    Column("address", String, nullable=False),
+    Column("agent_version", String, nullable=False),
+    Column("system", String, nullable=False),
+    Column("announced_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("state", String, nullable=False),
+    Column("host_id", String),
+    Column("decided_by", String),
+    UniqueConstraint("key"),
 )
 
 

@@ -17,6 +17,9 @@ from lastgood.config.settings import Settings
 from lastgood.fleet.fleet import FleetView
 from lastgood.hub.socket import Socket
 from lastgood.model.fact import Fact
+from lastgood.service.channels import Channels
+from lastgood.service.enrolment import Enrolment
+from lastgood.service.hosts import Hosts
 from lastgood.wire.frames import Progress
 
 T = TypeVar("T")
@@ -67,3 +70,6 @@ class Site:
     settings: Settings
     secret_key: bytes
     hub_fingerprint: str
+    channels: Channels
+    hosts: Hosts
+    enrolment: Enrolment
