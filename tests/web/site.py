@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import cache
-from ipaddress import ip_network
 from pathlib import Path
 
 import httpx
@@ -19,7 +18,7 @@ import httpx
 from lastgood.auth.identity import mint_key_pair
 from lastgood.auth.passwords import hash_password
 from lastgood.auth.secrets import mint_token
-from lastgood.config.settings import NoticeSettings, ServerSettings, Settings
+from lastgood.config.settings import ServerSettings, Settings
 from lastgood.errors import Refused
 from lastgood.fleet import judge
 from lastgood.fleet.fleet import Fleet
@@ -27,7 +26,6 @@ from lastgood.hub.roster import Roster
 from lastgood.hub.socket import Socket
 from lastgood.ids import ulid
 from lastgood.model.fact import Fact
-from lastgood.service.channels import Channels
 from lastgood.service.checkpoint import Checkpoint
 from lastgood.service.enrolment import Enrolment
 from lastgood.service.hosts import Hosts
@@ -35,7 +33,6 @@ from lastgood.service.ingest import Ingest
 from lastgood.store import accounts
 from lastgood.store.accounts import Session, SignInLink, User
 from lastgood.store.database import Database, open_database
-from lastgood.store.lease import AlwaysHeld
 from lastgood.store.log import Append, Mark
 from lastgood.store.telling import Told
 from lastgood.web.access import SignInLimits
@@ -48,7 +45,6 @@ from tests.builders import NOW, an_id
 PASSWORD = "a long enough password"
 TOKEN = "lg_local_for-tests"
 ORIGIN = "http://hub.test"
-NOTICES = Settings(notices=NoticeSettings(allowed_networks=(ip_network("127.0.0.1"),)))
 HUB_KEYS = mint_key_pair(b"h" * 32)
 
 
@@ -70,7 +66,6 @@ class Home:
         self.ingest = Ingest(
             database, self.fleet, Checkpoint(database, self.fleet), lambda _changes, _at: self.judge()
         )
-        self.channels = Channels.of(database, lambda: self.moment, NOTICES, b"c" * 32, AlwaysHeld())
         self.roster = Roster()
         self.hosts = Hosts(self.fleet, self.take, lambda: self.moment, database, self.roster)
         self.enrolment = Enrolment(database, self.hosts, HUB_KEYS, b"e" * 32, lambda: self.moment)
@@ -90,7 +85,6 @@ class Home:
             settings=Settings(server=server or ServerSettings()),
             secret_key=b"k" * 32,
             hub_fingerprint="SHA256:abc",
-            channels=self.channels,
             hosts=self.hosts,
             enrolment=self.enrolment,
         )

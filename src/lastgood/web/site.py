@@ -17,7 +17,6 @@ from lastgood.config.settings import Settings
 from lastgood.fleet.fleet import FleetView
 from lastgood.hub.socket import Socket
 from lastgood.model.fact import Fact
-from lastgood.service.channels import Channels
 from lastgood.service.enrolment import Enrolment
 from lastgood.service.hosts import Hosts
 from lastgood.wire.frames import Progress
@@ -70,6 +69,5 @@ class Site:
     settings: Settings
     secret_key: bytes
     hub_fingerprint: str
-    channels: Channels
     hosts: Hosts
     enrolment: Enrolment

@@ -94,7 +94,6 @@ def site_of(service: Service) -> Site:
         settings=service.settings,
         secret_key=web_key(service.secret_key),
         hub_fingerprint=service.keys.fingerprint,
-        channels=service.channels,
         hosts=service.hosts,
         enrolment=service.enrolment,
     )
