@@ -16,7 +16,9 @@ from typing import Any
 from lastgood.clock import now
 from lastgood.config.settings import Settings
 from lastgood.service.service import Service
+from lastgood.web.accepting import most_connections
 from lastgood.web.local import LocalDoor, listen_locally
+from lastgood.web.patience import Patience
 from lastgood.web.server import HubServer
 from lastgood.web.wiring import faces_of
 
@@ -33,7 +35,8 @@ async def running_hub(settings: Settings, bound: socket.socket) -> AsyncIterator
         bound.close()
         raise
     faces = faces_of(service)
-    server = HubServer(faces.app, bound, settings.server.tls_cert, settings.server.tls_key)
+    tls = settings.server.tls_cert, settings.server.tls_key
+    server = HubServer(faces.app, bound, *tls, Patience(most=most_connections()))
     local: HubServer | None = None
     try:
         await service.start()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
+import logging
 import socket
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -18,9 +20,10 @@ import uvicorn
 
 from lastgood.config.values import Listen
 from lastgood.errors import ConfigError
+from lastgood.web.accepting import Accepting
+from lastgood.web.patience import Patience, PatientProtocol, Seldom
 from lastgood.wire.frames import FRAME_LIMIT
 
-BACKLOG = 2048
 DRAIN_SECONDS = 3
 
 
@@ -60,18 +63,54 @@ def _refusal(listen: Listen, error: OSError) -> str:
 
 
 class _Server(uvicorn.Server):
+    """Uvicorn's, but for signals, which are the command's, and for taking connections, which must not end."""
+
+    def __init__(self, config: uvicorn.Config, patience: Patience) -> None:
+        super().__init__(config)
+        self._patience = patience
+        self._accepting: list[Accepting] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.lifespan.startup()
+        state, config = self.server_state, self.config
+        protocol = functools.partial(
+            PatientProtocol, self._patience, config=config, server_state=state, app_state=self.lifespan.state
+        )
+        for bound in sockets or ():
+            held = functools.partial(_count, state.connections)
+            self._accepting.append(Accepting(bound, protocol, held, most=self._patience.most, tls=config.ssl))
+        self.servers = []
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for accepting in self._accepting:
+            accepting.close()
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
 
 
+def _count(connections: set[Any]) -> int:
+    return len(connections)
+
+
 class HubServer:
-    """Serves an application on a bound socket until told to stop."""
+    """Serves an application on a bound socket until told to stop. ``patience`` bounds what a caller may hold up."""
 
     def __init__(
-        self, app: Callable[..., Any], bound: socket.socket, tls_cert: Path | None = None, tls_key: Path | None = None
+        self,
+        app: Callable[..., Any],
+        bound: socket.socket,
+        tls_cert: Path | None = None,
+        tls_key: Path | None = None,
+        patience: Patience = Patience(),  # noqa: B008 - it is frozen
     ) -> None:
         self._bound = bound
+        complaints = logging.getLogger("uvicorn.error")
+        if not any(isinstance(one, Seldom) for one in complaints.filters):
+            complaints.addFilter(Seldom())
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -87,12 +126,12 @@ class HubServer:
                 date_header=True,
                 access_log=False,
                 log_config=None,
-                backlog=BACKLOG,
                 timeout_keep_alive=30,
                 timeout_graceful_shutdown=DRAIN_SECONDS,
                 ssl_certfile=tls_cert,
                 ssl_keyfile=tls_key,
-            )
+            ),
+            patience,
         )
         self._task: asyncio.Task[None] | None = None
 
