@@ -78,7 +78,7 @@ def test_more_callers_than_open_files_leave_the_hub_working_and_it_heals(tmp_pat
 
 
 def test_a_kernel_that_gives_no_descriptor_ends_nothing(tmp_path: Path) -> None:
-    """The listening socket was closed by the loop's library when no descriptor was left, without a word."""
+    """Callers were cut off without a word anywhere; now they wait, and the log says why."""
     with hub_with_few_files(tmp_path) as hub:
         resource.prlimit(hub.process.pid, resource.RLIMIT_NOFILE, (hub.open_files(), FILES))
         callers = [socket.create_connection(("127.0.0.1", hub.port), timeout=10) for _ in range(20)]
