@@ -31,11 +31,12 @@ class ConfigError(LastgoodError):
 
 
 class CollectError(LastgoodError):
-    """A backup tool or server could not be asked."""
+    """A backup tool or server could not be asked; ``cause`` is the tool's word for why, where it has one."""
 
-    def __init__(self, message: str, *, retry: bool = True) -> None:
+    def __init__(self, message: str, *, retry: bool = True, cause: str | None = None) -> None:
         super().__init__(message)
         self.retry = retry
+        self.cause = cause
 
 
 class Unreachable(CollectError):

@@ -10,161 +10,41 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from lastgood.agent.agent import Agent
 from lastgood.agent.backoff import Backoff
-from lastgood.agent.enrolment import AgentConfig, write_config
+from lastgood.agent.enrolment import write_config
 from lastgood.agent.files import save_assignment, write_private
-from lastgood.agent.handshake import HubRefused, to_text
+from lastgood.agent.handshake import HubRefused
 from lastgood.agent.kept import Fired
 from lastgood.agent.spool import Spool
-from lastgood.clock import Clock, now
-from lastgood.model.job import Outcome, Run, RunKind, Schedule
+from lastgood.clock import now
+from lastgood.model.job import Outcome, RunKind, Schedule
 from lastgood.model.repository import Probe
 from lastgood.wire.frames import (
     Applied,
-    Assignment,
     Finished,
     Locks,
     LookNow,
-    Order,
     Probed,
-    RepositoryAccess,
-    Said,
     Sized,
     Snapshots,
     Started,
 )
+from tests.agent.working import NIGHTLY, REPOSITORY, SOURCE, Place, finish, run_now, said, working
 from tests.builders import an_id
-from tests.hub.rig import AGENT_KEYS, HOST, HUB_KEYS, Rig, started
+from tests.hub.rig import HOST, Rig, started
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(
     shutil.which("restic") is None, reason="restic is not installed: apt-get install restic"
 )
-
-REPOSITORY = an_id("repository")
-SOURCE = an_id("source")
-NIGHTLY = Schedule(cron="0 2 * * *")
-T = TypeVar("T", bound=Said)
-
-
-@dataclass
-class Place:
-    """A host: its agent's files, a source with something in it, and a repository that is not there yet."""
-
-    folder: Path
-    orders: Assignment = field(init=False)
-
-    def __post_init__(self) -> None:
-        (self.folder / "source").mkdir()
-        (self.folder / "source" / "letter").write_text("dear reader\n" * 50)
-        write_private(self.folder / "password", b"correct-horse\n")
-        write_private(self.folder / "agent.key", to_text(AGENT_KEYS.private_key).encode() + b"\n")
-        self.orders = self.assignment()
-
-    def assignment(self, version: str = "1", *, initialise: bool = True, **changes: object) -> Assignment:
-        order = Order(
-            source_id=SOURCE,
-            name="home",
-            repository_id=REPOSITORY,
-            restic_host="web-1",
-            tag=f"lg:{SOURCE}",
-            paths=(str(self.folder / "source"),),
-        )
-        access = RepositoryAccess(
-            id=REPOSITORY,
-            name="vault",
-            url=str(self.folder / "repository"),
-            password_file=str(self.folder / "password"),
-            initialise=initialise,
-        )
-        order = msgspec.structs.replace(order, **changes)
-        return Assignment(version=version, repositories=(access,), orders=(order,))
-
-    def config(self, url: str) -> AgentConfig:
-        return AgentConfig(
-            hub_url=url,
-            hub_key=to_text(HUB_KEYS.public_key),
-            host_id=HOST.id,
-            key_file=str(self.folder / "agent.key"),
-            data_dir=str(self.folder / "data"),
-        )
-
-    def endless_source(self) -> Path:
-        """A folder whose backup takes minutes and no space: one file that is all hole."""
-        folder = self.folder / "endless"
-        folder.mkdir()
-        with (folder / "hole").open("wb") as file:
-            file.truncate(256 << 30)
-        return folder
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty repository, made once and copied, since opening one costs restic half a second."""
-    folder = tmp_path_factory.mktemp("template")
-    env = {"PATH": os.environ["PATH"], "RESTIC_PASSWORD": "correct-horse", "RESTIC_CACHE_DIR": str(folder / "cache")}
-    subprocess.run(["restic", "-r", str(folder / "repository"), "init"], env=env, check=True, capture_output=True)
-    return folder / "repository"
-
-
-@pytest.fixture
-def place(tmp_path: Path, template: Path) -> Place:
-    shutil.copytree(template, tmp_path / "repository")
-    return Place(tmp_path)
-
-
-@pytest.fixture
-def bare_place(tmp_path: Path) -> Place:
-    """A place whose repository was never made."""
-    return Place(tmp_path)
-
-
-@contextlib.asynccontextmanager
-async def working(place: Place, url: str, clock: Clock = now) -> AsyncIterator[asyncio.Event]:
-    """An agent at work; gives the event that stops it, and waits for its end."""
-    stop = asyncio.Event()
-    agent = Agent(place.config(url), clock, Backoff(0.01, 0.05))
-    running = asyncio.create_task(agent.run(stop))
-    try:
-        yield stop
-    finally:
-        stop.set()
-        async with asyncio.timeout(20):
-            await running
-
-
-async def said(rig: Rig, kind: type[T], holds: Callable[[T], bool] = lambda _: True, seconds: float = 30) -> T:
-    """The first report of a kind that fits, once the hub has it."""
-
-    async def look() -> T | None:
-        return next((one for one in rig.said if isinstance(one, kind) and holds(one)), None)
-
-    return await until(look, f"a {kind.__name__}", seconds)
-
-
-async def finish(rig: Rig, run_id: str) -> Run:
-    return (await said(rig, Finished, lambda one: one.run.id == run_id)).run
-
-
-async def run_now(rig: Rig, name: str = "wish", kind: RunKind = RunKind.BACKUP) -> str:
-    run_id = an_id("run", name)
-
-    async def reach() -> bool:
-        return await rig.roster.run_now(HOST.id, run_id, kind, source_id=SOURCE)
-
-    await until(reach, "the agent is connected")
-    return run_id
 
 
 async def test_a_wish_makes_the_repository_backs_up_reports_and_looks_afterwards(bare_place: Place) -> None:
@@ -315,7 +195,7 @@ async def test_a_source_that_does_not_exist_is_a_failure(place: Place) -> None:
 async def test_what_an_agent_cannot_do_is_answered_with_a_failure(place: Place) -> None:
     rig = Rig(orders=place.orders)
     async with rig.serving(), working(place, rig.url):
-        run = await finish(rig, await run_now(rig, kind=RunKind.FORGET))
+        run = await finish(rig, await run_now(rig, kind=RunKind.UPDATE))
     assert run.outcome is Outcome.FAILED
     assert run.cause == "not_done_here"
 

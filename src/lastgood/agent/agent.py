@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -17,19 +18,22 @@ from lastgood import clock
 from lastgood.agent import machine
 from lastgood.agent.address import socket_address
 from lastgood.agent.backoff import Backoff
+from lastgood.agent.ending import lost
 from lastgood.agent.enrolment import AgentConfig, read_key
 from lastgood.agent.files import load_assignment, make_private_folder, save_assignment
 from lastgood.agent.handshake import Pinned, from_text
-from lastgood.agent.jobs import Jobs, lost
+from lastgood.agent.jobs import Jobs
 from lastgood.agent.jobs import Seams as JobSeams
 from lastgood.agent.link import Described, Link
 from lastgood.agent.link import Order as FromHub
 from lastgood.agent.link import Seams as LinkSeams
+from lastgood.agent.policy import Policy, read_policy
 from lastgood.agent.runner import Runner, Work
 from lastgood.agent.schedule import Timetable
 from lastgood.agent.spool import Spool
 from lastgood.agent.surveyor import CHECK_SECONDS, Surveyor
 from lastgood.agent.tester import Tester
+from lastgood.agent.trying import PATIENCE, Patience
 from lastgood.clock import Clock
 from lastgood.tools.restic.driver import Restic
 from lastgood.wire.frames import Applied, Assignment, CancelRun, Finished, Frame, LookNow, RepositoryAccess, RunNow
@@ -45,14 +49,25 @@ DELIVER_SECONDS = 2.0
 class Agent:
     """One agent process. ``run`` returns when it was stopped, and raises when it cannot or may not go on."""
 
-    def __init__(self, config: AgentConfig, at: Clock = clock.now, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        at: Clock = clock.now,
+        backoff: Backoff | None = None,
+        *,
+        policy_file: Path | None = None,
+        patience: Patience | None = None,
+    ) -> None:
         self._config = config
         self._clock = at
         self._backoff = backoff
+        self._policy = partial(read_policy, policy_file)
+        self._patience = patience or PATIENCE
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set. Raises ConfigError, or HubRefused when the hub wants this agent no more."""
         config = self._config
+        self._policy()  # whoever starts an agent hears of a policy that it cannot use
         address = socket_address(config.hub_url, insecure=config.insecure)
         keys = read_key(Path(config.key_file))
         pinned = Pinned(host_id=config.host_id, keys=keys, hub_key=from_text(config.hub_key))
@@ -61,7 +76,7 @@ class Agent:
         spool = await Spool.open(folder / "spool.db", self._clock)
         try:
             restic = Restic(binary=config.restic, cache_dir=folder / "cache", clock=self._clock)
-            desk = _Desk(folder, pinned, restic, spool, self._clock)
+            desk = _Desk(folder, pinned, restic, spool, self._clock, self._policy, self._patience)
             link = Link(address, pinned, spool, desk.link_seams(), self._clock, self._backoff)
             await desk.work(link, stop)
         finally:
@@ -71,7 +86,16 @@ class Agent:
 class _Desk:
     """The parts of a working agent, wired to each other around one open spool."""
 
-    def __init__(self, folder: Path, pinned: Pinned, restic: Restic, spool: Spool, at: Clock) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        pinned: Pinned,
+        restic: Restic,
+        spool: Spool,
+        at: Clock,
+        policy: Callable[[], Policy],
+        patience: Patience,
+    ) -> None:
         self._assignment_path = folder / "assignment.json"
         self._assignment = self._saved = load_assignment(self._assignment_path)
         self._refused: tuple[str, ...] = ()
@@ -84,7 +108,13 @@ class _Desk:
         self._assigned = asyncio.Event()
         self._surveyor = Surveyor(restic, spool, self._accesses, at)
         self._tester = Tester(restic, self._tell, at)
-        seams = JobSeams(assignment=lambda: self._assignment, tell=self._tell, survey=self._surveyor.look)
+        seams = JobSeams(
+            assignment=lambda: self._assignment,
+            tell=self._tell,
+            survey=self._surveyor.look,
+            policy=policy,
+            patience=patience,
+        )
         self._jobs = Jobs(restic, spool, pinned.host_id, seams, at)
         self._runner = Runner(self._jobs.perform, self._jobs.drop, at)
 
@@ -134,6 +164,7 @@ class _Desk:
         """Runs that an earlier agent left open: nobody saw how they ended."""
         for left in await self._spool.open_runs():
             log.warning("run lost", run=left.start.id, begun=left.begun)
+            self._jobs.left_open(left.start)
             await self._spool.keep(Finished(run=lost(left)))
 
     async def _receive(self, order: FromHub) -> None:

@@ -1,62 +1,55 @@
-"""One run of restic from its order to its reports: look, make the repository if that is allowed, back up, report.
+"""One run on this host from its order to its reports: whether it may be done, how often it is tried, what came of it.
 
-The runner calls ``perform``; reports go to the spool, progress to the link, and the surveyor is told to look
-afterwards. The one rule: a run that was reported started is reported finished, whatever happens in between, and
-that report is on disk before anything else is looked at.
+The runner calls ``perform``; ``backing``, ``upkeep`` and ``restoring`` do the work; reports go to the spool, progress
+to the link, and the surveyor is told to look afterwards. The one rule: a run that was reported started is reported
+finished, whatever happens in between, and that report is on disk before anything else is looked at.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import structlog
 
-from lastgood.agent import places
-from lastgood.agent.kept import OpenRun
+from lastgood.agent import backing, places, restoring, upkeep
+from lastgood.agent.bench import Bench
+from lastgood.agent.ending import Cannot, Journal, Result, of_error, run_of
+from lastgood.agent.policy import Policy
 from lastgood.agent.runner import Work
 from lastgood.agent.spool import Spool
-from lastgood.tools.restic.survey import probed
+from lastgood.agent.trying import PATIENCE, Patience, persist
 from lastgood.clock import Clock
-from lastgood.errors import LastgoodError, StoreError
+from lastgood.errors import ConfigError, LastgoodError, StoreError
 from lastgood.ids import ulid
 from lastgood.model.job import Outcome, Run, RunKind, RunStart
-from lastgood.model.repository import Probe
-from lastgood.tools.restic.backup import BackupResult
 from lastgood.tools.restic.causes import Cause
-from lastgood.tools.restic.command import BackupOrder, Place
+from lastgood.tools.restic.command import Place
 from lastgood.tools.restic.driver import Restic
 from lastgood.tools.restic.output import Progress as ResticProgress
-from lastgood.wire.frames import Assignment, Finished, Frame, Order, Probed, Progress, RepositoryAccess, Started
+from lastgood.wire.frames import Assignment, Finished, Frame, Order, Progress, RepositoryAccess, Started
 
 log = structlog.get_logger(__name__)
 
-LOG_BYTES = 64 * 1024
 _ALIVE_SECONDS = 60.0
-_REASON_CHARACTERS = 2000
-
-_T = TypeVar("_T")
+_CURRENT_CHARACTERS = 2000
+_OF_A_SOURCE = frozenset({RunKind.BACKUP, RunKind.FORGET})
+_EXCLUSIVE = frozenset({RunKind.CHECK, RunKind.FORGET, RunKind.PRUNE})
+"""They wait for every lock, so one that a dead process of ours has left is cleared away first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seams:
-    """What jobs ask of the agent around them. ``tell`` is for words that may be lost."""
+    """What jobs ask of the agent around them. ``tell`` is for words that may be lost; ``policy`` is asked anew for
+    each run and raises ConfigError if it cannot be trusted."""
 
     assignment: Callable[[], Assignment]
     tell: Callable[[Frame], None]
     survey: Callable[[str], None]
-
-
-class Cannot(LastgoodError):
-    """The run cannot go on; ``cause`` is one of restic's causes or a word of ours."""
-
-    def __init__(self, message: str, cause: str, outcome: Outcome = Outcome.FAILED) -> None:
-        super().__init__(message)
-        self.cause = cause
-        self.outcome = outcome
+    policy: Callable[[], Policy] = Policy
+    patience: Patience = PATIENCE
 
 
 def place_of(access: RepositoryAccess, *, admin: bool = False) -> Place:
@@ -73,6 +66,12 @@ class Jobs:
         self._host_id = host_id
         self._seams = seams
         self._clock = clock
+        self._untidy: set[str] = set()
+
+    def left_open(self, start: RunStart) -> None:
+        """An earlier agent ended during this run: before the next one, locks it may have left are cleared away."""
+        if start.repository_id is not None:
+            self._untidy.add(start.repository_id)
 
     async def perform(self, work: Work) -> None:
         """Do a piece of work and report it. A due source that is not ours any more is passed over in silence."""
@@ -87,87 +86,110 @@ class Jobs:
 
     async def drop(self, work: Work, reason: str) -> None:
         """Report work that will not be done."""
-        run = _run(work.start(self._host_id, self._clock()), Outcome.CANCELLED, cause="cancelled", reason=reason)
-        await self._spool.keep(Finished(run=run))
+        result = Result(outcome=Outcome.CANCELLED, cause=Cause.CANCELLED.value, reason=reason)
+        await self._spool.keep(Finished(run=run_of(work.start(self._host_id, self._clock()), result)))
 
-    async def _reported(self, work: Work, do: Callable[[Work, RunStart], Awaitable[tuple[Run, str]]]) -> Run:
+    async def _reported(self, work: Work, do: Callable[[Work, Journal], Awaitable[Result]]) -> Run:
         """Start, do and finish, with both reports on disk."""
-        start, began = work.start(self._host_id, self._clock()), time.monotonic()
+        start, began, journal = work.start(self._host_id, self._clock()), time.monotonic(), Journal()
         await self._spool.keep(Started(run=start))
         alive = asyncio.create_task(self._stay_alive(work.run_id))
         try:
-            run, text = await do(work, start)
+            result = await do(work, journal)
         except LastgoodError as error:
-            cause, outcome = (error.cause, error.outcome) if isinstance(error, Cannot) else ("other", Outcome.FAILED)
-            run, text = _run(start, outcome, cause=cause, reason=str(error)), ""
+            result = of_error(error)
         finally:
             alive.cancel()
-        run = replace(run, ended_at=max(self._clock(), start.started_at), duration_seconds=time.monotonic() - began)
-        await self._spool.keep(Finished(run=run, log=text))
+        ended_at = max(self._clock(), start.started_at)
+        run = replace(run_of(start, result), ended_at=ended_at, duration_seconds=time.monotonic() - began)
+        await self._spool.keep(Finished(run=run, log=journal.text(result.log)))
         log.info("run finished", run=run.id, kind=run.kind.value, outcome=run.outcome.value, reason=run.reason)
         return run
 
-    async def _do(self, work: Work, start: RunStart) -> tuple[Run, str]:
-        match work.kind:
-            case RunKind.BACKUP:
-                return await self._back_up(work, start)
-            case RunKind.INIT:
-                return await self._initialise(work, start)
-        raise Cannot(f"This agent does no {work.kind.value}; update it.", "not_done_here")
+    async def _do(self, work: Work, journal: Journal) -> Result:
+        bench = self._bench(work, self._policy_for(work.kind), journal)
+        attempt = self._subject(bench)
+        if work.kind in _EXCLUSIVE or bench.access.id in self._untidy:
+            await bench.clear_own_locks()
+            self._untidy.discard(bench.access.id)
 
-    async def _back_up(self, work: Work, start: RunStart) -> tuple[Run, str]:
-        order = self._order(work.source_id)
-        if order is None:
-            raise Cannot(f"This agent has no order for source {work.source_id}; assign it first.", "not_assigned")
-        access = self._access(order.repository_id)
-        place = place_of(access)
-        await self._ensure(access, place, work)
-        tags = (order.tag, order.name) if order.name and "," not in order.name else (order.tag,)
-        result = await self._restic.backup(
-            place,
-            BackupOrder(host=order.restic_host, paths=order.paths, tags=tags, excludes=order.excludes),
-            on_progress=lambda progress: self._seams.tell(_progress(work.run_id, order.source_id, progress)),
+        async def tried() -> Result:
+            try:
+                return await attempt()
+            except LastgoodError as error:
+                return of_error(error)
+
+        result = await persist(
+            tried,
+            patience=self._seams.patience,
+            journal=journal,
             cancel=work.cancel,
+            left=bench.left,
+            worth=lambda _result: work.restore is None or restoring.may_try_again(work.restore),
+            unlocked=bench.clear_own_locks,
         )
-        return _backed_up(start, result), log_text(result)
+        if result.forced or result.cause == Cause.CRASHED.value:
+            await bench.clear_own_locks()
+        return result
 
-    async def _initialise(self, work: Work, start: RunStart) -> tuple[Run, str]:
-        """Made only where restic's probe says cleanly that nothing is there; the driver sees to that."""
-        access = self._access(work.repository_id)
-        made = await self._unless_cancelled(work, self._restic.init(place_of(access)))
-        await self._spool.keep(
-            Probed(repository_id=access.id, probe=Probe.READY, probed_at=self._clock(), identity=made.repository_id)
-        )
-        reason = "The repository was made." if made.created else "The repository was there already."
-        return _run(start, Outcome.SUCCESS, reason=reason), ""
-
-    async def _ensure(self, access: RepositoryAccess, place: Place, work: Work) -> None:
-        """A repository that opens, made now if it is missing and may be made. Raises Cannot otherwise."""
-        probe = await self._unless_cancelled(work, self._restic.probe(place))
-        # The orders may be old, of a time when nobody had seen the repository: what we saw ourselves counts as well.
-        if probe.status == "missing" and access.initialise and not await self._spool.has_opened(access.id):
-            making = Work(run_id=ulid(self._clock()), kind=RunKind.INIT, repository_id=access.id, cancel=work.cancel)
-            made = await self._reported(making, self._initialise)
-            if made.outcome is not Outcome.SUCCESS:
-                raise Cannot(made.reason or "The repository could not be made.", made.cause or "other", made.outcome)
-            return
-        await self._spool.keep(probed(access.id, probe, self._clock()))
-        if probe.status not in ("ready", "unknown"):
-            raise Cannot(probe.message, probe.cause.value)
-
-    async def _unless_cancelled(self, work: Work, asking: Coroutine[None, None, _T]) -> _T:
-        """The answer; Cannot if the run is cancelled first, which interrupts the question."""
-        question = asyncio.ensure_future(asking)
-        cancelled = asyncio.ensure_future(work.cancel.wait())
+    def _policy_for(self, kind: RunKind) -> Policy:
+        """The policy, which allows this kind. Backups do not stop for a policy file that cannot be read."""
         try:
-            await asyncio.wait((question, cancelled), return_when=asyncio.FIRST_COMPLETED)
-            if question.done():
-                return question.result()
-            raise Cannot("The run was cancelled.", Cause.CANCELLED.value, Outcome.CANCELLED)
-        finally:
-            cancelled.cancel()
-            question.cancel()
-            await asyncio.gather(question, cancelled, return_exceptions=True)
+            policy = self._seams.policy()
+        except ConfigError as error:
+            if kind is not RunKind.BACKUP:
+                raise
+            log.warning("policy cannot be used; backups go on", reason=str(error))
+            policy = Policy()
+        policy.check_kind(kind)
+        return policy
+
+    def _bench(self, work: Work, policy: Policy, journal: Journal) -> Bench:
+        order = self._order(work.source_id)
+        if order is None and work.kind in _OF_A_SOURCE:
+            raise Cannot(f"This agent has no order for source {work.source_id}; assign it first.", "not_assigned")
+        return Bench(
+            restic=self._restic,
+            work=work,
+            policy=policy,
+            access=self._access(work.repository_id),
+            order=order,
+            report=self._spool.keep,
+            tell=lambda progress: self._seams.tell(_progress(work, progress)),
+            clock=self._clock,
+            journal=journal,
+            ends_at=time.monotonic() + policy.deadline(work.kind),
+        )
+
+    def _subject(self, bench: Bench) -> Callable[[], Awaitable[Result]]:
+        match bench.work.kind:
+            case RunKind.BACKUP:
+                return lambda: backing.back_up(bench, lambda: self._make(bench), self._spool.has_opened)
+            case RunKind.INIT:
+                return lambda: backing.initialise(bench)
+            case RunKind.CHECK:
+                return lambda: upkeep.check(bench)
+            case RunKind.UNLOCK:
+                return lambda: upkeep.unlock(bench)
+            case RunKind.FORGET:
+                return lambda: upkeep.forget(bench)
+            case RunKind.PRUNE:
+                return lambda: upkeep.prune(bench)
+            case RunKind.RESTORE:
+                return lambda: restoring.restore(bench)
+        raise Cannot(f"This agent does no {bench.work.kind.value}; update it.", "not_done_here")
+
+    async def _make(self, bench: Bench) -> Run:
+        """Make the repository that a backup needs, as a run of its own."""
+        work = bench.work
+        making = Work(
+            run_id=ulid(self._clock()), kind=RunKind.INIT, repository_id=bench.access.id, cancel=work.cancel
+        )
+
+        async def make(making: Work, journal: Journal) -> Result:
+            return await backing.initialise(replace(bench, work=making, journal=journal))
+
+        return await self._reported(making, make)
 
     def _order(self, source_id: str | None) -> Order | None:
         return next((one for one in self._seams.assignment().orders if one.source_id == source_id), None)
@@ -188,77 +210,15 @@ class Jobs:
                 log.warning("run not noted as alive", run=run_id, reason=str(error))
 
 
-def lost(left: OpenRun) -> Run:
-    """How a run ends that an agent left open: lost if it had begun, else it never came to be."""
-    if not left.begun:
-        reason = "The agent ended before the run began."
-        return _run(left.start, Outcome.CANCELLED, cause="cancelled", reason=reason)
-    ended_at = max(left.alive_at, left.start.started_at)
-    reason = "The agent ended while the run was under way, and nobody saw how it went."
-    return replace(
-        _run(left.start, Outcome.LOST, cause="lost", reason=reason),
-        ended_at=ended_at,
-        duration_seconds=(ended_at - left.start.started_at).total_seconds(),
-    )
-
-
-def log_text(result: BackupResult) -> str:
-    """Head and tail of what restic wrote, at most 64 KiB."""
-    lines = [*result.log_head]
-    if result.log_lines_left_out:
-        lines.append(f"… {result.log_lines_left_out} lines left out …")
-    raw = "\n".join([*lines, *result.log_tail]).encode("utf-8", "replace")
-    if len(raw) > LOG_BYTES:
-        half = LOG_BYTES // 2 - 8
-        raw = raw[:half] + "\n…\n".encode() + raw[-half:]
-    return raw.decode("utf-8", "ignore")
-
-
-def _backed_up(start: RunStart, result: BackupResult) -> Run:
-    summary = result.summary
-    added = None if summary is None else summary.added_bytes if summary.stored_bytes is None else summary.stored_bytes
-    return replace(
-        _run(
-            start,
-            Outcome(result.outcome),
-            cause=None if result.cause is Cause.OK else result.cause.value,
-            reason=result.reason,
-        ),
-        snapshot_id=result.snapshot_id,
-        size_bytes=None if summary is None else summary.total_bytes,
-        added_bytes=added,
-        files=None if summary is None else summary.total_files,
-        error_count=result.error_count,
-        dry_run=result.dry_run,
-    )
-
-
-def _run(start: RunStart, outcome: Outcome, *, cause: str | None = None, reason: str | None = None) -> Run:
-    return Run(
-        id=start.id,
-        kind=start.kind,
-        outcome=outcome,
-        host_id=start.host_id,
-        started_at=start.started_at,
-        ended_at=start.started_at,
-        duration_seconds=0.0,
-        source_id=start.source_id,
-        repository_id=start.repository_id,
-        due_at=start.due_at,
-        cause=cause,
-        reason=reason[:_REASON_CHARACTERS] if reason else None,
-    )
-
-
-def _progress(run_id: str, source_id: str, progress: ResticProgress) -> Progress:
+def _progress(work: Work, progress: ResticProgress) -> Progress:
     return Progress(
-        run_id=run_id,
-        source_id=source_id,
+        run_id=work.run_id,
+        source_id=work.source_id or "",
         fraction=progress.fraction,
         files_done=progress.done_files,
         files_total=progress.total_files,
         bytes_done=progress.done_bytes,
         bytes_total=progress.total_bytes,
         seconds_remaining=progress.seconds_remaining,
-        current=progress.current_files[0][:_REASON_CHARACTERS] if progress.current_files else None,
+        current=progress.current_files[0][:_CURRENT_CHARACTERS] if progress.current_files else None,
     )

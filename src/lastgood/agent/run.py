@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 
 from lastgood import logs
+from lastgood.agent import policy
 from lastgood.agent.agent import Agent
 from lastgood.agent.enrolment import AgentConfig, read_config
 from lastgood.agent.handshake import HubRefused
@@ -33,7 +34,7 @@ def run_agent(config_path: Path, *, parent: int | None = None, log_level: str = 
     try:
         if parent is not None:
             _die_with(parent)
-        asyncio.run(_run(read_config(config_path)))
+        asyncio.run(_run(read_config(config_path), config_path.absolute().with_name(policy.NAME)))
     except (ConfigError, HubRefused) as error:
         log.error("agent cannot run", reason=str(error), exc_info=debug)
         return OPERATOR
@@ -44,12 +45,12 @@ def run_agent(config_path: Path, *, parent: int | None = None, log_level: str = 
     return STOPPED
 
 
-async def _run(config: AgentConfig) -> None:
+async def _run(config: AgentConfig, policy_file: Path) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await Agent(config).run(stop)
+    await Agent(config, policy_file=policy_file).run(stop)
 
 
 def _die_with(parent: int) -> None:

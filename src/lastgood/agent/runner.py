@@ -14,12 +14,12 @@ from datetime import datetime
 from lastgood.clock import Clock
 from lastgood.ids import ulid
 from lastgood.model.job import RunKind, RunStart
-from lastgood.wire.frames import Order, RunNow
+from lastgood.wire.frames import Order, RestoreWish, RunNow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One run that is to be. ``wished`` is whether somebody asked for it by its id."""
+    """One run that is to be. ``wished`` is whether somebody asked for it by its id; then also by what is special."""
 
     run_id: str
     kind: RunKind
@@ -27,6 +27,8 @@ class Work:
     repository_id: str | None = None
     due_at: datetime | None = None
     wished: bool = False
+    check_subset: str | None = None
+    restore: RestoreWish | None = None
     cancel: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
 
     def start(self, host_id: str, at: datetime) -> RunStart:
@@ -91,14 +93,18 @@ class Runner:
             source_id=frame.source_id,
             repository_id=frame.repository_id,
             wished=True,
+            check_subset=frame.check_subset,
+            restore=frame.restore,
         )
         waiting = self._waiting(frame.kind, frame.source_id, frame.repository_id)
+        if waiting is not None and (waiting.check_subset, waiting.restore) != (work.check_subset, work.restore):
+            waiting = None  # of the same kind, and not the same
         if waiting is None:
             self._append(work)
         elif not waiting.wished:
             self._line[self._line.index(waiting)] = replace(work, due_at=waiting.due_at)
         else:
-            await self._drop(work, f"Run {waiting.run_id} of the same source was waiting already.")
+            await self._drop(work, f"Run {waiting.run_id} of the same kind was waiting already.")
 
     async def cancel(self, run_id: str) -> None:
         """End a run that waits or is under way; one that is neither has ended."""

@@ -84,6 +84,7 @@ class Run:
 
     ``size_bytes`` is what the tool processed, ``added_bytes`` what the repository grew by (packed where the
     tool says so). ``reason`` is one sentence for people. ``duration_seconds`` comes from one monotonic clock.
+    ``check_subset`` is how much of the data a check has read, None if it read none.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Run:
     dry_run: bool = False
     cause: str | None = None
     reason: str | None = None
+    check_subset: str | None = None
 
     @property
     def is_attempt(self) -> bool:

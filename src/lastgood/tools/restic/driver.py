@@ -201,7 +201,8 @@ class Restic:
 
     async def snapshots(self, place: Place) -> list[Snapshot]:
         """Every snapshot in the repository; ``[]`` only if restic itself says that there is none."""
-        return documents.snapshots(await self._query(place, command.snapshots(), self._deadlines.snapshots))
+        answer = await self._query(place, command.snapshots(), self._deadlines.snapshots)
+        return await asyncio.to_thread(documents.snapshots, answer)  # tens of thousands take a good while to read
 
     async def raw_stats(self, place: Place) -> RawStats:
         """The bytes that all snapshots reference in the repository."""
@@ -258,9 +259,9 @@ class Restic:
 
 def _error(cause: Cause, sentence: str) -> CollectError:
     if cause in (Cause.UNREACHABLE, Cause.TIMEOUT):
-        return Unreachable(sentence)
+        return Unreachable(sentence, cause=cause)
     if cause is Cause.LOCKED:
-        return Refused(sentence)
+        return Refused(sentence, cause=cause)
     if cause in _REFUSALS:
-        return Refused(sentence, retry=False)
-    return CollectError(sentence)
+        return Refused(sentence, retry=False, cause=cause)
+    return CollectError(sentence, cause=cause)

@@ -11,7 +11,7 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 
-from lastgood.errors import BadPayload, LastgoodError
+from lastgood.errors import CollectError, LastgoodError
 from lastgood.tools.restic import documents, orders
 from lastgood.tools.restic.backup import ProgressSink
 from lastgood.tools.restic.causes import Cause, Diagnosis, disturbance, sentence
@@ -79,7 +79,8 @@ async def forget(restic: Restic, place: Place, order: ForgetOrder, limits: Limit
         return await work.run()
     except LastgoodError as error:
         # A listing that cannot be had says nothing about what is there.
-        return work.ended(Diagnosis(cause=work.cause_of(error), message="", sentence=str(error)))
+        cause = Cause(error.cause) if isinstance(error, CollectError) and error.cause else Cause.OTHER
+        return work.ended(Diagnosis(cause=cause, message="", sentence=str(error)))
 
 
 class _Forgetting:
@@ -135,9 +136,6 @@ class _Forgetting:
 
     def ended(self, found: Diagnosis, removed: tuple[str, ...] = (), remaining: int | None = None) -> Forgotten:
         return Forgotten(found=found, removed=removed, remaining=remaining, log=self._log)
-
-    def cause_of(self, error: LastgoodError) -> Cause:
-        return Cause.OTHER if isinstance(error, BadPayload) else Cause.UNREACHABLE
 
 
 def _named(ids: tuple[str, ...]) -> str:
