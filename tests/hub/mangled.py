@@ -108,7 +108,7 @@ def mangled(seed: int, valid: tuple[bytes, ...]) -> Iterator[bytes]:
     while True:
         way = dice.random()
         if way < 0.6:
-            yield _replaced(dice, dice.choice(trees))
+            yield replaced(dice, dice.choice(trees))
         elif way < 0.95:
             yield _damaged(dice, dice.choice(valid))
         elif way < 0.995:
@@ -119,7 +119,7 @@ def mangled(seed: int, valid: tuple[bytes, ...]) -> Iterator[bytes]:
             )
 
 
-def _replaced(dice: random.Random, tree: Any) -> bytes:
+def replaced(dice: random.Random, tree: Any) -> bytes:
     """One to three values put in the place of others, left out or named otherwise."""
     made = json.loads(json.dumps(tree))
     for _ in range(dice.randint(1, 3)):
