@@ -194,6 +194,7 @@ def knowledge(fleet: Fleet) -> dict[str, Any]:
         "sums": fleet.durations.sums,
         "counters": fleet.counters,
         "sources_of_host": {key: set(ids) for key, ids in fleet.sources_of_host.items() if ids},
+        "watched_by_host": {key: set(ids) for key, ids in fleet.watched_by_host.items() if ids},
         "aliases_of_host": {key: set(ids) for key, ids in fleet.aliases_of_host.items() if ids},
         "sources_of_repository": {key: set(ids) for key, ids in fleet.sources_of_repository.items() if ids},
         "alerts_of_entity": {key: set(keys) for key, keys in fleet.alerts_of_entity.items() if keys},

@@ -7,19 +7,17 @@ Called by ``looked`` with what was seen; goes out in the repository's evidence, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from statistics import median
 
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.reason import moment
-from lastgood.fleet.series import OWNER
+from lastgood.fleet.series import OWNER, is_ours_to_wake
+from lastgood.fleet.survey import AHEAD
 from lastgood.fleet.weigh import GONE
 from lastgood.model.fact import SnapshotsListed
 from lastgood.model.repository import Doubt, DoubtKind, RepositoryEvidence, SnapshotPoint, SnapshotSeries
 from lastgood.model.source import Source, last_good
-
-AHEAD = timedelta(minutes=5)
-"""So far may another machine's clock be ahead before its snapshots are called misdated."""
 
 MOST_MISDATED = 200
 MOST_DOUBTS = 100
@@ -176,13 +174,7 @@ def _orphaned(fleet: Fleet, told: SnapshotsListed) -> Iterator[_Said]:
     sources = list(_sources(fleet, told))
     owned = {source.tag for source in sources if not source.is_found}
     owned |= {tag for s in sources if not s.is_found for key in s.series for tag in key.tags}
-    muted = {
-        tag
-        for s in sources
-        if s.is_found and (s.archived_by is None or not s.archived_by.startswith("lastgood ("))
-        for key in s.series
-        for tag in key.tags
-    }
+    muted = {tag for s in sources if s.is_found and not is_ours_to_wake(s) for key in s.series for tag in key.tags}
     orphans = [one for one in told.series if _is_orphan(one, owned, muted)]
     if not orphans:
         return

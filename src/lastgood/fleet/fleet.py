@@ -71,6 +71,8 @@ class Fleet:
         self.sources_of_repository: dict[str, tuple[str, ...]] = {}
         self.aliases_of_host: dict[str, tuple[str, ...]] = {}
         """Host id -> the found sources that are shown under its name; they are none of its own."""
+        self.watched_by_host: dict[str, tuple[str, ...]] = {}
+        """Host id -> the repositories into which its agent looks, whatever it backs up; ``HUB`` looks as well."""
         self.running_of_source: dict[str, str] = {}
         self.alerts_of_entity: dict[tuple[str, str], dict[AlertKey, None]] = {}
         self.open_alerts_of_host: Counter[str] = Counter()
@@ -87,6 +89,11 @@ class Fleet:
         self.sources_of_repository = _grouped((source.repository_id, source.id) for source in self.sources.values())
         self.aliases_of_host = _grouped(
             (source.alias_host_id, source.id) for source in self.sources.values() if source.alias_host_id is not None
+        )
+        self.watched_by_host = _grouped(
+            (repository.watched_by, repository.id)
+            for repository in self.repositories.values()
+            if repository.watched_by is not None
         )
         self.alerts_of_entity = {}
         for key in self.alerts:
@@ -162,6 +169,7 @@ class Fleet:
             sources_of_host=self.sources_of_host.copy(),
             sources_of_repository=self.sources_of_repository.copy(),
             aliases_of_host=self.aliases_of_host.copy(),
+            watched_by_host=self.watched_by_host.copy(),
             open_alerts_of_host=self.open_alerts_of_host.copy(),
             open_alerts=self.open_alerts.copy(),
             presence=judging.presence.copy(),
@@ -192,6 +200,7 @@ class FleetView:
     sources_of_host: Mapping[str, tuple[str, ...]]
     sources_of_repository: Mapping[str, tuple[str, ...]]
     aliases_of_host: Mapping[str, tuple[str, ...]]
+    watched_by_host: Mapping[str, tuple[str, ...]]
     open_alerts_of_host: Mapping[str, int]
     open_alerts: Mapping[Severity, int]
     presence: Mapping[str, Presence]

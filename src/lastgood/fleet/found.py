@@ -16,8 +16,8 @@ from lastgood.fleet.expect import expect
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.heirs import follow
 from lastgood.fleet.rhythm import habit_of, joined, merged, usual_gap, with_lag, without
-from lastgood.fleet.series import OWNER, name_of, series_key
-from lastgood.fleet.survey import is_gone, same_snapshot, snapshot_run
+from lastgood.fleet.series import OURS, OWNER, is_ours_to_wake, name_of, series_key
+from lastgood.fleet.survey import AHEAD, is_gone, same_snapshot, snapshot_run
 from lastgood.fleet.weigh import GONE, newest, weigh
 from lastgood.ids import stable_key
 from lastgood.model.fact import SnapshotsListed
@@ -27,16 +27,13 @@ from lastgood.model.source import NO_EVIDENCE, Evidence, Series, Source
 MOST_FOUND = 1000
 """Sources found in one repository; those with the newest snapshots come first in a look."""
 
+MOST_NEW = 100
+"""Sources found by one fact, which is learned in one piece; the next look finds the others."""
+
 SILENT_INTERVALS = 10
 SILENT_FOR = timedelta(days=30)
-SILENT = "lastgood (silent when found)"
-OWNERLESS = "lastgood (no owner)"
-_OURS = "lastgood ("
-
-
-def is_ours_to_wake(source: Source) -> bool:
-    """Whether we archived it ourselves; a new snapshot takes it out of the archive again."""
-    return source.archived_by is not None and source.archived_by.startswith(_OURS)
+SILENT = f"{OURS}silent when found)"
+OWNERLESS = f"{OURS}no owner)"
 
 
 @dataclass(slots=True)
@@ -63,7 +60,7 @@ def look(
             continue
         room -= 1
         _known_one(fleet, source, seen, changes)
-    for key, series in list(seen.new.items())[: max(room, 0)]:
+    for key, series in list(seen.new.items())[: max(min(room, MOST_NEW), 0)]:
         _new_one(fleet, key, series, seen, changes)
     follow(fleet, told, changes)
 
@@ -116,6 +113,10 @@ def _known_one(fleet: Fleet, source: Source, seen: _Look, changes: Changes) -> N
             drop(fleet, source, changes)
             return
     before = fleet.evidence.get(source.id, NO_EVIDENCE)
+    if _is_as_it_was(before, series, seen):
+        fleet.evidence[source.id] = replace(before, observed_at=newest(before.observed_at, seen.told.listed_at))
+        changes.sources.add(source.id)
+        return
     after = _evidence(source, before, series, seen, changes)
     woken = before.habit is not None and after.habit is not None and after.habit.starts[:1] > before.habit.starts[:1]
     if woken and is_ours_to_wake(source):
@@ -125,6 +126,15 @@ def _known_one(fleet: Fleet, source: Source, seen: _Look, changes: Changes) -> N
         changes.found.add(source.id)
     fleet.evidence[source.id] = after
     changes.sources.add(source.id)
+
+
+def _is_as_it_was(before: Evidence, series: Sequence[SnapshotSeries], seen: _Look) -> bool:
+    """Whether the look shows nothing new of it, as most looks do."""
+    held = before.last_full
+    if held is None or len(series) != 1 or seen.misdated or before.finding is not None or not series[0].newest:
+        return False
+    newest_one = series[0].newest[0]
+    return newest_one.id == held.snapshot_id and series[0].count == before.snapshots
 
 
 def _new_one(fleet: Fleet, key: Series, series: Sequence[SnapshotSeries], seen: _Look, changes: Changes) -> None:
@@ -177,7 +187,12 @@ def _evidence(
     """The evidence of a found source after a look."""
     told = seen.told
     points = sorted(
-        (p for one in series for p in one.newest if p.id not in seen.misdated),
+        (
+            p
+            for one in series
+            for p in one.newest
+            if p.id not in seen.misdated and p.started_at <= told.listed_at + AHEAD
+        ),
         key=lambda p: (p.started_at, p.id),
         reverse=True,
     )
@@ -218,10 +233,10 @@ def _habit(
 def _edited(evidence: Evidence, points: Sequence[SnapshotPoint]) -> Evidence:
     """A tag edit gives a snapshot another id and leaves its moment: it is the same one."""
     held = evidence.last_full
-    if held is None or any(same_snapshot(point, held.snapshot_id) for point in points):
+    if held is None or any(point.id == held.snapshot_id for point in points):
         return evidence
     for point in points:
-        if point.started_at == held.started_at:
+        if point.started_at == held.started_at or same_snapshot(point, held.snapshot_id):
             edited = replace(held, snapshot_id=point.id)
             attempt = edited if evidence.last_attempt == held else evidence.last_attempt
             return replace(evidence, last_full=edited, last_attempt=attempt)

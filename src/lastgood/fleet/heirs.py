@@ -14,10 +14,11 @@ from lastgood.fleet.changes import Changes
 from lastgood.fleet.expect import expect
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.rhythm import merged, next_start
+from lastgood.fleet.series import OURS
 from lastgood.model.fact import SnapshotsListed
 from lastgood.model.source import Evidence, Source
 
-CONTINUED = "lastgood (continued as "
+CONTINUED = f"{OURS}continued as "
 
 
 def follow(fleet: Fleet, told: SnapshotsListed, changes: Changes) -> None:

@@ -24,6 +24,7 @@ Look = fact.RepositoryProbed | fact.RepositorySized | fact.LocksListed | fact.Sn
 def configured(fleet: Fleet, told: fact.RepositoryConfigured, changes: Changes) -> None:
     before = fleet.repositories.get(told.repository.id)
     fleet.repositories[told.repository.id] = told.repository
+    move_watch(fleet, told.repository.id, None if before is None else before.watched_by, told.repository.watched_by)
     if before is not None and before.watched_by is not None and told.repository.watched_by is None:
         found.drop_all(fleet, told.repository.id, changes)
     touch(fleet, told.repository.id, changes)
@@ -107,6 +108,19 @@ def watcher(repository: Repository | None) -> tuple[str, ...]:
     """The host whose agent watches the repository, as one or none: the hub itself is no host."""
     watched_by = None if repository is None else repository.watched_by
     return () if watched_by in (None, HUB) else (watched_by,)
+
+
+def move_watch(fleet: Fleet, repository_id: str, before: str | None, after: str | None) -> None:
+    """Keep the index of who watches what."""
+    if before == after:
+        return
+    index = fleet.watched_by_host
+    if before is not None:
+        index[before] = tuple(other for other in index[before] if other != repository_id)
+        if not index[before]:
+            del index[before]
+    if after is not None:
+        index[after] = tuple(sorted((*index.get(after, ()), repository_id)))
 
 
 def touch(fleet: Fleet, repository_id: str, changes: Changes) -> None:

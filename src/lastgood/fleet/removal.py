@@ -9,7 +9,7 @@ from __future__ import annotations
 from lastgood.fleet import alarms
 from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.fleet import Fleet
-from lastgood.fleet.looked import watcher
+from lastgood.fleet.looked import move_watch, watcher
 from lastgood.model import fact
 from lastgood.model.source import Source
 
@@ -29,6 +29,7 @@ def repository_removed(fleet: Fleet, told: fact.RepositoryRemoved, changes: Chan
     alarms.drop(fleet, "repository", repository.id, changes)
     fleet.repository_evidence.pop(repository.id, None)
     del fleet.repositories[repository.id]
+    move_watch(fleet, repository.id, repository.watched_by, None)
     changes.repositories.add(repository.id)
     changes.orders.update(watcher(repository))
 

@@ -25,6 +25,9 @@ WHOLE_WEEK = timedelta(days=8)
 WEEKEND = timedelta(days=3)
 """From Friday to Monday."""
 
+SUMMER_TIME = timedelta(minutes=65)
+"""So far may a moment stand from where it stood a week before: the clocks were changed, and cron is a little late."""
+
 
 def habit_of(starts: Iterable[datetime]) -> Habit:
     """What all known starts of a series say."""
@@ -32,10 +35,12 @@ def habit_of(starts: Iterable[datetime]) -> Habit:
     if not ordered:
         return Habit(starts=())
     newest = tuple(ordered[:NEWEST_STARTS])
-    recent = [start for start in ordered if start >= ordered[0] - MEMORY]
+    horizon = ordered[0] - MEMORY
+    recent = [start for start in ordered if start >= horizon]
+    recent += ordered[len(recent) : len(recent) + 1]  # a pause may reach beyond
     usual = _usual(newest)
     pauses = [(a, b) for b, a in pairwise(recent) if usual is not None and b - a > 2 * usual]
-    return Habit(starts=newest, pauses=_longest(pauses), since=recent[-1])
+    return Habit(starts=newest, pauses=_longest(pauses), since=max(ordered[-1], horizon))
 
 
 def merged(held: Habit | None, seen: Habit) -> Habit:
@@ -100,7 +105,7 @@ def next_start(habit: Habit | None) -> datetime | None:
         return max(expected, last + WEEKEND)
     a_week_before = last - WEEK
     for begin, end in habit.pauses:
-        same_place = begin - usual / 2 <= a_week_before < end
+        same_place = begin - max(usual / 2, SUMMER_TIME) <= a_week_before < end
         if same_place and 2 * usual < end - begin < WEEK:
             expected = max(expected, end + WEEK)
     return expected

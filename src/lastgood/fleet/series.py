@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 
 from lastgood.model.repository import SnapshotSeries
-from lastgood.model.source import Series
+from lastgood.model.source import Series, Source
+
+OURS = "lastgood ("
+"""Begins ``archived_by`` where nobody but the hub itself archived a source."""
 
 LONGEST_NAME = 200
 OWNER = "lg:"
@@ -35,6 +38,11 @@ def series_key(one: SnapshotSeries) -> Series:
     paths = tuple(sorted({_CHANGING.sub("*", path) for path in one.paths}))
     tags = one.tags if all(_is_standard_input(path) for path in one.paths) else _owner_tags(one)
     return Series(hostname=hostname, paths=paths, tags=tuple(sorted(tags)))
+
+
+def is_ours_to_wake(source: Source) -> bool:
+    """Whether the hub archived it by itself; a new snapshot takes it out of the archive again."""
+    return source.archived_by is not None and source.archived_by.startswith(OURS)
 
 
 def _owner_tags(one: SnapshotSeries) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lastgood.fleet.expect import expect
 from lastgood.fleet.weigh import GONE, is_proven_good, newest
@@ -17,6 +17,9 @@ from lastgood.model.fact import SnapshotsListed
 from lastgood.model.job import Outcome, Run, RunKind
 from lastgood.model.repository import SnapshotPoint, SnapshotSeries
 from lastgood.model.source import Evidence, Source, last_good
+
+AHEAD = timedelta(minutes=5)
+"""So far may another machine's clock be ahead before its snapshots are called misdated."""
 
 SHORTEST_ID = 8
 """Restic 0.14 names the first eight characters only."""

@@ -37,7 +37,8 @@ def assignment(fleet: Fleet | FleetView, host_id: str, held: FindHeld = nothing_
     orders = tuple(_order(source) for source in live)
     accesses = []
     revisions = []
-    for repository_id in sorted({source.repository_id for source in live}):
+    watched = fleet.watched_by_host.get(host_id, ())
+    for repository_id in sorted({*watched, *(source.repository_id for source in live)}):
         repository = fleet.repositories[repository_id]
         bare = RepositoryAccess(
             id=repository.id,
@@ -46,6 +47,7 @@ def assignment(fleet: Fleet | FleetView, host_id: str, held: FindHeld = nothing_
             password_file=repository.password_file,
             environment_file=repository.environment_file,
             initialise=_may_initialise(fleet, host_id, repository.id),
+            watch=repository_id in watched,
         )
         slots = slots_for(repository, live)
         revisions.append((bare, slots, repository.held_revision if slots else None))

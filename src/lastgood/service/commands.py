@@ -13,17 +13,25 @@ from lastgood.errors import Refused
 from lastgood.fleet.fleet import Fleet
 from lastgood.hub.roster import Roster
 from lastgood.model.job import RunKind
+from lastgood.model.repository import HUB
 
 _log = structlog.get_logger("lastgood.commands")
 
 
 class Commands:
-    """``mint`` makes run ids: a run that a person asked for is started here."""
+    """``mint`` makes run ids: a run that a person asked for is started here. ``look`` has the hub itself look."""
 
-    def __init__(self, fleet: Fleet, roster: Roster, mint: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        roster: Roster,
+        mint: Callable[[], str],
+        look: Callable[[str], None] = lambda _repository_id: None,
+    ) -> None:
         self._fleet = fleet
         self._roster = roster
         self._mint = mint
+        self._look = look
 
     async def run_now(self, source_id: str, by: str) -> str:
         """Have the source backed up once; answers the run's id. Raises Refused."""
@@ -54,12 +62,15 @@ class Commands:
         _log.info("cancel asked for", run=run_id, by=by)
 
     async def look_now(self, repository_id: str) -> None:
-        """Have a connected agent that uses the repository look into it. Raises Refused if there is none."""
-        if repository_id not in self._fleet.repositories:
+        """Have the hub look that watches the repository, or a connected agent that uses it. Raises Refused."""
+        repository = self._fleet.repositories.get(repository_id)
+        if repository is None:
             raise Refused(f"There is no repository {repository_id}; list them to find the right id.", retry=False)
-        hosts = dict.fromkeys(
-            self._fleet.sources[i].host_id for i in self._fleet.sources_of_repository.get(repository_id, ())
-        )
+        if repository.watched_by == HUB:
+            self._look(repository_id)
+            return
+        users = (self._fleet.sources[i].host_id for i in self._fleet.sources_of_repository.get(repository_id, ()))
+        hosts = dict.fromkeys((repository.watched_by, *users))
         for host_id in hosts:
             if host_id is not None and await self._roster.look_now(host_id, repository_id):
                 return

@@ -39,6 +39,7 @@ from lastgood.service.hosts import Hosts
 from lastgood.service.credentials import Credentials
 from lastgood.service.identity import hub_keys
 from lastgood.service.ingest import Ingest
+from lastgood.service.lookout import Lookout
 from lastgood.service.orders import Orders
 from lastgood.service.orphans import orphans
 from lastgood.service.trial import Trials
@@ -47,6 +48,7 @@ from lastgood.service.watch import Watch
 from lastgood.store import log, records
 from lastgood.store.database import Database, open_database
 from lastgood.store.lease import AlwaysHeld, Lease
+from lastgood.tools.restic.driver import Restic
 from lastgood.wire.frames import Said
 from lastgood.wire.translate import translate
 
@@ -83,8 +85,10 @@ class Service:
         self.ingest = Ingest(database, fleet, checkpoint, self._changed)
         self.watch = Watch(fleet, self.take, clock, held=lambda: self.lease.held("rules"), told=self._tell)
         self.upkeep = Upkeep(database, fleet, settings.retention, clock, self.lease)
-        self.commands = Commands(fleet, self.roster, lambda: ulid(clock()))
         self.credentials = Credentials(database, fleet, secret_key, self.take)
+        restic = Restic(cache_dir=settings.server.data_dir / "restic-cache", clock=clock)
+        self.lookout = Lookout(fleet, self.take, self.credentials.access, clock, self.lease, restic)
+        self.commands = Commands(fleet, self.roster, lambda: ulid(clock()), self.lookout.look)
         self.orders = Orders(fleet, self.roster, self.credentials.access)
         self.trials = Trials(fleet, self.roster, self.credentials.access, lambda: ulid(clock()))
         self.hosts = Hosts(fleet, self.take, clock, database, self.roster)
@@ -141,7 +145,12 @@ class Service:
         taking = await self.ingest.start()
         url = str(self.settings.server.public_url)
         await self.database.write(lambda connection: records.set_meta(connection, records.PUBLIC_URL, url))
-        rounds = (("watch", self.watch.run), ("checkpoint", self.checkpoint.run), ("upkeep", self.upkeep.run))
+        rounds = (
+            ("watch", self.watch.run),
+            ("checkpoint", self.checkpoint.run),
+            ("upkeep", self.upkeep.run),
+            ("lookout", self.lookout.run),
+        )
         self._tasks = [asyncio.create_task(run(), name=name) for name, run in rounds]
         for task in (*taking, *self._tasks):
             task.add_done_callback(self._round_ended)
