@@ -8,6 +8,8 @@ from lastgood.config.registry import SETTINGS
 from tests.config.reading import TOML, YAML, loaded, refusal
 
 SAMPLES = {
+    "notices.allowed_networks": ("127.0.0.1", "127.0.0.1/32"),
+    "notices.private_networks": ("false", None),
     "server.listen": ("[::1]:99", "[::1]:99"),
     "server.base_url": ("https://Backup.example.org/", "https://backup.example.org"),
     "server.trusted_proxies": ("10.0.0.1, fd00::/8", "10.0.0.1/32, fd00::/8"),
@@ -17,6 +19,8 @@ SAMPLES = {
     "metrics.auth": ("false", "false"),
     "metrics.partial_is_success": ("1", "true"),
     "retention.runs_days": (" 7 ", "7"),
+    "hub.heartbeat_url": ("https://hc.example.org/abc", "********"),
+    "hub.heartbeat_seconds": ("70", "70"),
     "log.level": ("warning", "warning"),
     "log.format": ("json", "json"),
 }

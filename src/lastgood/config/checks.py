@@ -14,6 +14,7 @@ from lastgood.errors import ConfigError
 
 # A header carries visible ASCII unchanged through every client and proxy; anything else may arrive altered.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
+_ADDRESS = re.compile(r"https?://[\x21-\x7e]+")
 
 
 def refuse_contradictions(settings: Settings, origins: Mapping[str, str]) -> None:
@@ -28,6 +29,12 @@ def refuse_contradictions(settings: Settings, origins: Mapping[str, str]) -> Non
         raise ConfigError(
             f"metrics.auth is false ({origins['metrics.auth']}) while metrics.token is set "
             f"({origins['metrics.token']}); take one of them away."
+        )
+    heartbeat = settings.hub.heartbeat_url
+    if heartbeat is not None and not _ADDRESS.fullmatch(heartbeat.reveal()):
+        raise ConfigError(
+            f"hub.heartbeat_url ({origins['hub.heartbeat_url']}) is not an http or https address; copy it anew from "
+            "whoever is to watch this hub."
         )
     if (server.tls_cert is None) != (server.tls_key is None):
         present, absent = ("tls_cert", "tls_key") if server.tls_key is None else ("tls_key", "tls_cert")

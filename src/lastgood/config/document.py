@@ -58,6 +58,8 @@ def _toml(path: Path, text: str) -> Any:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
         raise ConfigError(f"{path} is not valid TOML: {fault}; mend that line.") from None
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{path} is not valid TOML: a number or a nesting in it has no end; mend that.") from None
 
 
 def _yaml(path: Path, text: str) -> Any:
@@ -70,5 +72,8 @@ def _yaml(path: Path, text: str) -> Any:
         tells = not isinstance(fault, (yaml.composer.ComposerError, yaml.constructor.ConstructorError))
         reason = f": {fault.problem}" if tells and fault.problem else ""
         raise ConfigError(f"{path} is not valid YAML{place}{reason}; mend that line.") from None
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError):
+        # A tag on text that it does not fit (!!timestamp x) raises what Python happens to raise.
         raise ConfigError(f"{path} is not valid YAML; look for control characters and odd dates.") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is not valid YAML: something in it is nested without end; mend that.") from None

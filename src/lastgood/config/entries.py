@@ -18,6 +18,7 @@ from lastgood.errors import ConfigError
 
 ENVIRONMENT = "environment"
 COMMAND_LINE = "command line"
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +72,14 @@ def from_file(path: Path, tree: Mapping[str, Any]) -> list[Entry]:
         if top in known:
             entries.append(known[top](value, str(path)))
         elif top not in SECTIONS:
-            raise ConfigError(f"{path}: {top} is not known; {_meant(top, [*SECTIONS, *known])}")
+            raise ConfigError(f"{path}: {_named(top)} is not known; {_meant(top, [*SECTIONS, *known])}")
         elif value is not None and not isinstance(value, Mapping):
             raise ConfigError(f"{path}: {top} is a section; write its settings below it.")
         else:
             for key, raw in (value or {}).items():
                 name = f"{top}.{key}"
                 if name not in known:
-                    raise ConfigError(f"{path}: {name} is not a setting; {_meant(name, known)}")
+                    raise ConfigError(f"{path}: {_named(name)} is not a setting; {_meant(name, known)}")
                 entries.append(known[name](raw, str(path)))
     # In YAML a key without a value says nothing; a secret or a fence without one is refused later.
     return [entry for entry in entries if entry.raw is not None or is_guard(entry.setting)]
@@ -128,9 +129,15 @@ def _file_names() -> dict[str, Callable[[Any, str], Entry]]:
     return names
 
 
+def _named(name: str) -> str:
+    """A name as somebody wrote it, on one line and not endless."""
+    shown = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "..."
+    return shown if shown.isprintable() else repr(shown)
+
+
 def _meant(name: str, known: Iterable[str]) -> str:
     """The mend for an unknown name: the nearest one, else the same key elsewhere, else the place to look."""
-    names = list(known)
+    names, name = list(known), name[:_LONGEST_NAME]
     last = name.rpartition(".")[2]
     near = nearest(name, names) or next((other for other in names if other.rpartition(".")[2] == last), None)
     return f"did you mean {near}?" if near else "docs/settings.md lists all names."

@@ -26,6 +26,7 @@ ReadFile = Callable[[Path], bytes]
 """Answers a file's bytes or raises OSError."""
 
 DEFAULT = "default"
+LARGEST_FILE = 1024 * 1024
 USUAL_PLACES = (Path("/etc/lastgood/lastgood.toml"), Path("/etc/lastgood/lastgood.yaml"))
 
 
@@ -47,8 +48,12 @@ class CheckRow(NamedTuple):
 
 
 def read_disk(path: Path) -> bytes:
-    """The reader for everyday use."""
-    return path.read_bytes()
+    """The reader for everyday use. Raises ConfigError for a file that no settings would fill."""
+    with path.open("rb") as file:
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise ConfigError(f"{path} is larger than 1 MiB; name a file of settings, or one with a single secret.")
+    return content
 
 
 def load(

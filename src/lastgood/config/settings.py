@@ -144,6 +144,44 @@ class RetentionSettings(Struct, frozen=True, kw_only=True):
     runs_days: Annotated[int, Meta(ge=1, description="Days that finished runs are kept.")] = 400
     ledger_days: Annotated[int, Meta(ge=1, description="Days that rows of expected runs are kept.")] = 400
     alerts_days: Annotated[int, Meta(ge=1, description="Days that resolved alerts are kept.")] = 400
+    notices_days: Annotated[
+        int, Meta(ge=1, description="Days that notices are kept that were delivered or given up.")
+    ] = 90
+
+
+class NoticeSettings(Struct, frozen=True, kw_only=True):
+    """Where notices may be sent, and how long; the channels themselves live in the database."""
+
+    allowed_networks: Annotated[
+        tuple[Network, ...],
+        Meta(
+            description="Networks that notices may be sent to although they are this machine, link-local addresses "
+            "or a cloud's metadata service, such as `127.0.0.1` for a relay beside the hub.",
+            extra={"unset": "none"},
+        ),
+    ] = ()
+    private_networks: Annotated[
+        bool,
+        Meta(description="Whether notices may be sent into private networks, such as `10.0.0.0/8`."),
+    ] = True
+    give_up_hours: Annotated[
+        int,
+        Meta(ge=1, description="Hours for which a notice that is not taken is sent again, before it is given up."),
+    ] = 24
+
+
+class HubSettings(Struct, frozen=True, kw_only=True):
+    """How somebody else notices that the hub itself has stopped."""
+
+    heartbeat_url: Annotated[
+        Secret | None,
+        Meta(
+            description="Asked with GET for as long as the hub judges; a watchdog elsewhere (healthchecks, Uptime "
+            "Kuma and the like) alarms when that stays away. Such an address is a secret.",
+            extra={"unset": "nobody is told"},
+        ),
+    ] = None
+    heartbeat_seconds: Annotated[int, Meta(ge=60, description="Seconds between two heartbeats, 60 or more.")] = 60
 
 
 class LogSettings(Struct, frozen=True, kw_only=True):
@@ -162,4 +200,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     server: ServerSettings = ServerSettings()
     metrics: MetricsSettings = MetricsSettings()
     retention: RetentionSettings = RetentionSettings()
+    notices: NoticeSettings = NoticeSettings()
+    hub: HubSettings = HubSettings()
     log: LogSettings = LogSettings()

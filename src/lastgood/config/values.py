@@ -8,6 +8,7 @@ Networks follow Python's ``ipaddress``; host bits are refused rather than guesse
 from __future__ import annotations
 
 import re
+import reprlib
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ from lastgood.secret import Secret
 
 Network = IPv4Network | IPv6Network
 
-_LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s:\[\]]*)):(?P<port>\d{1,5})")
+_LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]{1,100})\]|(?P<host>[^\s:\[\]]{0,253})):(?P<port>[0-9]{1,5})")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f:.]+\]")
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 100, 100, 100
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
@@ -80,7 +83,23 @@ def words(kind: Any) -> str:
         return "a list of networks"
     if get_origin(inner) is Literal:
         return "one of " + ", ".join(map(str, get_args(inner)))
+    if inner is int:
+        return f"a whole number of {_least(kind)} or more"
     return _WORDS[inner]
+
+
+def _least(kind: Any) -> int:
+    """The least whole number that a setting takes."""
+    bounds = (part.ge for part in getattr(kind, "__metadata__", ()) if isinstance(part, msgspec.Meta))
+    return next((int(bound) for bound in bounds if bound is not None), 1)
+
+
+def _short(raw: object) -> str:
+    """How a value is repeated to a person: some of it, however large or nested it is."""
+    try:
+        return _SHORT.repr(raw)
+    except ValueError:  # a whole number of more digits than may be written out
+        return "that number"
 
 
 def bare_type(kind: Any) -> Any:
@@ -106,13 +125,13 @@ def shown(value: object) -> str:
 def network(raw: object) -> Network:
     """A network, or a single address as the network of itself; IPv4 written as mapped IPv6 becomes IPv4."""
     if not isinstance(raw, str):
-        raise ValueError(f"holds {raw!r}, which is not a network such as 10.0.0.0/8")
+        raise ValueError(f"holds {_short(raw)}, which is not a network such as 10.0.0.0/8")
     text = raw.strip()
     try:
         loose = ip_network(text, strict=False)
         exact = "/" not in text or ip_address(text.partition("/")[0]) == loose.network_address
     except ValueError:
-        raise ValueError(f"holds {text!r}, which is not a network such as 10.0.0.0/8 or fd00::/8") from None
+        raise ValueError(f"holds {_short(text)}, which is not a network such as 10.0.0.0/8 or fd00::/8") from None
     found: Network = loose
     if isinstance(loose, IPv6Network) and loose.network_address.ipv4_mapped and loose.prefixlen >= 96:
         found = IPv4Network((loose.network_address.ipv4_mapped, loose.prefixlen - 96))
@@ -135,7 +154,7 @@ def _flag(raw: object, textual: bool) -> bool:
     if textual and isinstance(raw, str) and raw.strip().lower() in _FLAGS:
         return _FLAGS[raw.strip().lower()]
     quotes = "" if textual else " without quotes"
-    raise ValueError(f"must be true or false{quotes}, not {raw!r}")
+    raise ValueError(f"must be true or false{quotes}, not {_short(raw)}")
 
 
 def _converted(kind: Any, raw: object, textual: bool) -> Any:
@@ -143,13 +162,13 @@ def _converted(kind: Any, raw: object, textual: bool) -> Any:
     try:
         return msgspec.convert(candidate, kind, strict=not textual)
     except msgspec.ValidationError:
-        raise ValueError(f"must be {words(kind)}, not {raw!r}") from None
+        raise ValueError(f"must be {words(kind)}, not {_short(raw)}") from None
 
 
 def _listen(text: str) -> Listen:
     match = _LISTEN.fullmatch(text.strip())
     if match is None or int(match["port"]) > 65535:
-        raise ValueError(f"is {text!r}, not an address and port such as 127.0.0.1:8080, [::1]:8080 or :8080")
+        raise ValueError(f"is {_short(text)}, not an address and port such as 127.0.0.1:8080, [::1]:8080 or :8080")
     return Listen(match["v6"] or match["host"] or "", int(match["port"]))
 
 
@@ -180,5 +199,4 @@ _WORDS: dict[Any, str] = {
     Path: "a path",
     Secret: "a secret",
     bool: "true or false",
-    int: "a whole number of 1 or more",
 }

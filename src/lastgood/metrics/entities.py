@@ -30,6 +30,8 @@ REPOSITORY: Entity[FleetView] = Entity(
 SEVERITY: Entity[FleetView] = Entity("severity", lambda _view: sorted(Severity))
 COLLECTOR: Entity[OwnFacts] = Entity("collector", lambda facts: sorted(facts.collectors))
 
+CHANNEL: Entity[OwnFacts] = Entity("channel", lambda facts: sorted(facts.channels))
+
 ANSWERS = {f"{format_}/{encoding}": (format_, encoding) for format_ in FORMATS for encoding in ENCODINGS}
 """Every way to send a page."""
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lastgood.metrics.entities import ANSWER, ANSWERS, COLLECTOR, HUB, epoch
+from lastgood.metrics.entities import ANSWER, ANSWERS, CHANNEL, COLLECTOR, HUB, epoch
 from lastgood.metrics.family import Family, Type, Value
 from lastgood.metrics.own_facts import (
     NO_ANSWERS,
     AnswerFacts,
+    ChannelFacts,
+    HeartbeatFacts,
     IngestFacts,
     OwnFacts,
     ProcessFacts,
@@ -59,6 +61,10 @@ def _of_store(name: str, help_: str, value: Callable[[StoreFacts], Value]) -> Fa
     return _of_hub(name, help_, lambda facts: None if facts.store is None else value(facts.store))
 
 
+def _of_heartbeat(name: str, help_: str, value: Callable[[HeartbeatFacts], Value]) -> Family[OwnFacts]:
+    return _of_hub(name, help_, lambda facts: None if facts.heartbeat is None else value(facts.heartbeat))
+
+
 def _of_process(name: str, help_: str, value: Callable[[ProcessFacts], Value]) -> Family[OwnFacts]:
     return _of_hub(name, help_, lambda facts: None if facts.process is None else value(facts.process))
 
@@ -71,6 +77,18 @@ def _of_collector(name: str, help_: str, value: Callable[[OwnFacts, str], Value]
         label_names=("collector",),
         labels=lambda _facts, collector: (collector,),
         value=value,
+    )
+
+
+def _of_channel(name: str, help_: str, value: Callable[[ChannelFacts], Value]) -> Family[OwnFacts]:
+    return Family(
+        name=name,
+        help=help_,
+        type=Type.COUNTER if name.endswith("_total") else Type.GAUGE,
+        entity=CHANNEL,
+        label_names=("channel",),
+        labels=lambda _facts, channel: (channel,),
+        value=lambda facts, channel: value(facts.channels[channel]),
     )
 
 
@@ -119,6 +137,26 @@ FAMILIES: tuple[Family[OwnFacts], ...] = (
         "lastgood_collector_last_success_timestamp_seconds",
         "Unix time at which this collector last succeeded; what it told keeps that age.",
         lambda facts, name: epoch(facts.collectors[name].last_success_at),
+    ),
+    _of_channel(
+        "lastgood_notices_undelivered",
+        "Notices of this channel that failed and wait to be sent again, or were given up in the last 24 hours.",
+        lambda channel: channel.undelivered,
+    ),
+    _of_channel(
+        "lastgood_notices_delivered_total",
+        "Notices that this channel took.",
+        lambda channel: channel.delivered,
+    ),
+    _of_channel(
+        "lastgood_notices_failures_total",
+        "Attempts at which a notice of this channel was not taken.",
+        lambda channel: channel.failures,
+    ),
+    _of_channel(
+        "lastgood_notices_given_up_total",
+        "Notices of this channel that were given up, since they were refused for good or too old.",
+        lambda channel: channel.given_up,
     ),
     _of_answer(
         "lastgood_scrape_requests_total",
@@ -201,6 +239,17 @@ FAMILIES: tuple[Family[OwnFacts], ...] = (
         "lastgood_store_queue_depth",
         "Writes that wait for the database now.",
         lambda store: store.queue_depth,
+    ),
+    _of_heartbeat(
+        "lastgood_heartbeat_last_success_timestamp_seconds",
+        "Unix time at which the outward heartbeat was last taken.",
+        lambda heartbeat: epoch(heartbeat.success_at),
+    ),
+    _of_heartbeat("lastgood_heartbeat_sent_total", "Heartbeats that were taken.", lambda heartbeat: heartbeat.sent),
+    _of_heartbeat(
+        "lastgood_heartbeat_failures_total",
+        "Heartbeats that nobody took; the log says why.",
+        lambda heartbeat: heartbeat.failures,
     ),
     _of_process(
         "process_cpu_seconds_total",

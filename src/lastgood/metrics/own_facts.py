@@ -33,6 +33,16 @@ class CollectorFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelFacts:
+    """How notices of one channel fared; all but ``undelivered`` since this process began."""
+
+    undelivered: int
+    delivered: int
+    failures: int
+    given_up: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerFacts:
     """What was counted of the pages in one format and encoding."""
 
@@ -82,6 +92,15 @@ class IngestFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatFacts:
+    """Signs of life given to somebody else since this process began."""
+
+    success_at: datetime | None
+    sent: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessFacts:
     """What the kernel says of this process; what a platform does not tell is None."""
 
@@ -101,6 +120,7 @@ class OwnFacts:
     build: Build
     agents_connected: int | None = None
     collectors: Mapping[str, CollectorFacts] = field(default_factory=dict)
+    channels: Mapping[str, ChannelFacts] = field(default_factory=dict)
     scrape: ScrapeFacts | None = None
     ingest: IngestFacts | None = None
     store: StoreFacts | None = None
@@ -108,3 +128,4 @@ class OwnFacts:
     evaluated_at: datetime | None = None
     metrics_public: bool | None = None
     process: ProcessFacts | None = None
+    heartbeat: HeartbeatFacts | None = None

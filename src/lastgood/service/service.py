@@ -35,6 +35,7 @@ from lastgood.model.host import AgentInfo
 from lastgood.service.checkpoint import Checkpoint, restore
 from lastgood.service.commands import Commands
 from lastgood.service.enrolment import Enrolment
+from lastgood.service.heartbeat import Heartbeat
 from lastgood.service.hosts import Hosts
 from lastgood.service.credentials import Credentials
 from lastgood.service.identity import hub_keys
@@ -93,6 +94,13 @@ class Service:
         self.trials = Trials(fleet, self.roster, self.credentials.access, lambda: ulid(clock()))
         self.hosts = Hosts(fleet, self.take, clock, database, self.roster)
         self.enrolment = Enrolment(database, self.hosts, keys, subkey(secret_key, "enrolment"), clock)
+        self.heartbeat = Heartbeat(
+            settings.hub.heartbeat_url,
+            settings.hub.heartbeat_seconds,
+            lambda: self.fleet.evaluated_at,
+            clock,
+            lambda: self.lease.held("heartbeat"),
+        )
         self.ready = False
         self._stopping = False
         self._broken = asyncio.Event()
@@ -149,6 +157,7 @@ class Service:
             ("watch", self.watch.run),
             ("checkpoint", self.checkpoint.run),
             ("upkeep", self.upkeep.run),
+            ("heartbeat", self.heartbeat.run),
             ("lookout", self.lookout.run),
         )
         self._tasks = [asyncio.create_task(run(), name=name) for name, run in rounds]

@@ -13,7 +13,7 @@ from lastgood.auth.gate import Gate
 from lastgood.auth.secrets import subkey
 from lastgood.config.settings import Settings
 from lastgood.metrics import vocabularies
-from lastgood.metrics.own_facts import IngestFacts, OwnFacts, StoreFacts
+from lastgood.metrics.own_facts import HeartbeatFacts, IngestFacts, OwnFacts, StoreFacts
 from lastgood.model.fact import Fact
 from lastgood.service.service import Service
 from lastgood.web.app import create_app
@@ -117,6 +117,13 @@ def _unready(service: Service) -> str | None:
     return None if service.ready else "lastgood is starting or ending."
 
 
+def _heartbeat_facts(service: Service) -> HeartbeatFacts | None:
+    beat = service.heartbeat
+    if not beat.is_wanted:
+        return None
+    return HeartbeatFacts(success_at=beat.success_at, sent=beat.sent, failures=beat.failures)
+
+
 def _own_facts(service: Service) -> Callable[[], OwnFacts]:
     build = read_build()
 
@@ -135,6 +142,7 @@ def _own_facts(service: Service) -> Callable[[], OwnFacts]:
             quarantine_rows=service.upkeep.quarantined,
             evaluated_at=service.fleet.judging.evaluated_at,
             metrics_public=service.settings.metrics.public,
+            heartbeat=_heartbeat_facts(service),
         )
 
     return facts
