@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, func, select
 
 from lastgood.fleet.ledger import LedgerRow
@@ -17,6 +19,7 @@ from lastgood.store.database import Database
 from lastgood.store.history import KeepFrom
 from lastgood.store.log import Append, Mark
 from lastgood.store.schema import marks, run_logs, runs
+from lastgood.store.telling import Told
 from tests.builders import NOW, a_host, a_run, a_run_start, a_source, an_alert
 
 _AT: dict[str, Any] = {"at": NOW, "origin": "test"}
@@ -148,3 +151,26 @@ async def test_what_is_too_old_goes_in_small_parts_and_takes_its_log_with_it(dat
 
     assert await database.read(left) == (["young"], ["young"], ["agent:h:s"], 1)
     assert await database.read(lambda c: c.execute(select(func.count()).select_from(runs)).scalar_one()) == 1
+
+
+@pytest.mark.parametrize("presumed", [Outcome.LOST, Outcome.CANCELLED])
+async def test_an_end_that_the_hub_presumed_is_corrected_by_the_agents_word_and_by_nothing_else(
+    database: Database, presumed: Outcome
+) -> None:
+    lost = replace(a_run(outcome=presumed), id="r", reason="nobody saw it")
+    good = replace(a_run(ended_at=NOW - timedelta(hours=1)), id="r", reason=None)
+    stranger = replace(good, host_id=a_host("db-1").id)
+
+    async def end(seq: int, run: Run, text: str) -> tuple[Run, str]:
+        told = Told()
+        told.add(seq, RunFinished(at=NOW, origin="test", run=run), text)
+        await database.write(told.save)
+        found = await database.read(lambda connection: history.find_run(connection, "r"))
+        assert found is not None
+        assert isinstance(found[0], Run)
+        return found[0], found[1]
+
+    assert await end(1, lost, "") == (lost, "")
+    assert (await end(2, stranger, "mine"))[0] == lost
+    assert await end(3, good, "the true log") == (good, "the true log")
+    assert await end(4, lost, "") == (good, "the true log")

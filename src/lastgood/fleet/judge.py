@@ -8,7 +8,7 @@ design's table, first that holds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -86,7 +86,7 @@ def source_state(known: Known, source: Source, now: datetime) -> tuple[State, da
         return State.PAUSED, source.paused_until
     evidence = known.evidence_of(source.id)
     attempt = evidence.last_attempt
-    if evidence.finding == DAMAGED or (attempt is not None and _is_broken(attempt)):
+    if is_damaged(known, source, evidence) or (attempt is not None and _is_broken(attempt)):
         return State.FAILED, None
     deadline_at = evidence.deadline_at
     if deadline_at is None:
@@ -129,6 +129,14 @@ def _look_interval(known: Known, repository_id: str) -> timedelta:
     if repository is None or repository.watched_by is None:
         return SURVEY_INTERVAL
     return max(SURVEY_INTERVAL, timedelta(seconds=repository.watch_seconds))
+
+
+def is_damaged(known: Known, source: Source, evidence: Evidence) -> bool:
+    """Whether what we hold as good is known to be damaged, as a check of its repository may have found."""
+    if evidence.finding == DAMAGED:
+        return True
+    found_at = known.repository_evidence_of(source.repository_id).damaged_at
+    return found_at is not None and last_good(source, evidence) is not None
 
 
 def _is_broken(attempt: Run) -> bool:
@@ -175,6 +183,8 @@ def verdict(known: Known, source_id: str, now: datetime, told: State | None = No
     state, holds_until = source_state(known, source, now)
     state = told or state
     evidence = known.evidence_of(source_id)
+    if is_damaged(known, source, evidence):
+        evidence = replace(evidence, finding=DAMAGED)
     looked_at = observed_at(known, source, now)
     host = known.hosts.get(source.host_id or source.alias_host_id or "")
     return Verdict(

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from lastgood.errors import ConfigError
-from lastgood.fleet import alarms, keys, looked
+from lastgood.fleet import alarms, keys, looked, upkeep
 from lastgood.fleet.adopt import adopted
 from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.expect import revise, revised
@@ -21,9 +21,9 @@ from lastgood.fleet.ledger import close
 from lastgood.fleet.removal import repository_removed
 from lastgood.fleet.schedule import check
 from lastgood.fleet.share import shared_info, shared_run, shared_source
-from lastgood.fleet.weigh import weigh
+from lastgood.fleet.weigh import is_lost, weigh, without_lost
 from lastgood.model import fact
-from lastgood.model.job import Outcome, Run, RunKind, RunStart
+from lastgood.model.job import Run, RunKind, RunStart
 from lastgood.model.source import NO_EVIDENCE, Evidence, Source
 
 __all__ = ["Changes", "Unlearnable", "learn"]
@@ -163,10 +163,13 @@ def _run_finished(fleet: Fleet, told: fact.RunFinished, changes: Changes) -> Non
     source = _source_of(fleet, run)
     if not math.isfinite(run.duration_seconds):
         raise Unlearnable(f"Run {run.id} took {run.duration_seconds} seconds.")
-    evidence = None
+    evidence, told_lost = None, False
     if source is not None and run.kind is RunKind.BACKUP:
         before = fleet.evidence.get(source.id, NO_EVIDENCE)
-        if any(held is not None and held.id == run.id for held in (before.last_attempt, before.last_full)):
+        told_lost = is_lost(before, run)
+        if told_lost:
+            before = without_lost(before)
+        elif any(held is not None and held.id == run.id for held in (before.last_attempt, before.last_full)):
             raise Unlearnable(f"The end of run {run.id} was told before.")
         run = shared_run(run, source)
         evidence, moments = weigh(source, before, run)
@@ -177,15 +180,14 @@ def _run_finished(fleet: Fleet, told: fact.RunFinished, changes: Changes) -> Non
 
     if start is not None:
         _forget_start(fleet, start, changes)
-    if not run.dry_run:
+    if not run.dry_run and not told_lost:
         fleet.durations.observe(run.kind, run.outcome.status, run.duration_seconds)
     if source is not None and evidence is not None:
         fleet.evidence[source.id] = evidence
         changes.sources.add(source.id)
     if run.kind is RunKind.BACKUP:
         _note_last_backup(fleet, run, evidence)
-    if run.kind is RunKind.INIT:
-        _note_init(fleet, run, changes)
+    upkeep.noted(fleet, run, changes)
     changes.runs.add(run.id)
     changes.hosts.add(run.host_id)
 
@@ -201,21 +203,21 @@ def _forget_start(fleet: Fleet, start: RunStart, changes: Changes) -> None:
 def _note_last_backup(fleet: Fleet, run: Run, evidence: Evidence | None) -> None:
     """The newest counted attempt of the host; with its proof, where the source's evidence has that."""
     latest = fleet.last_backups.get(run.host_id)
+    if latest is not None and latest.id == run.id:  # it was held for lost
+        latest = _newest_attempt(fleet, run.host_id)
+        if latest is None:
+            del fleet.last_backups[run.host_id]
+        else:
+            fleet.last_backups[run.host_id] = latest
     if not run.is_attempt or (latest is not None and run.ended_at < latest.ended_at):
         return
     attempt = evidence.last_attempt if evidence is not None else None
     fleet.last_backups[run.host_id] = attempt if attempt is not None and attempt.id == run.id else run
 
 
-def _note_init(fleet: Fleet, run: Run, changes: Changes) -> None:
-    if run.repository_id is None or run.repository_id not in fleet.repositories or not run.is_attempt:
-        return
-    if not looked.uses(fleet, run.host_id, run.repository_id):
-        return  # another host's repository; the run itself is told, what it says of that is not
-    failed = run.outcome in (Outcome.FAILED, Outcome.LOST)
-    before = fleet.repository_evidence_of(run.repository_id)
-    fleet.repository_evidence[run.repository_id] = replace(before, init_failed=failed)
-    looked.touch(fleet, run.repository_id, changes)
+def _newest_attempt(fleet: Fleet, host_id: str) -> Run | None:
+    attempts = [fleet.evidence_of(source_id).last_attempt for source_id in fleet.sources_of_host.get(host_id, ())]
+    return max((run for run in attempts if run is not None), key=lambda run: run.ended_at, default=None)
 
 
 def _moments_passed(fleet: Fleet, told: fact.MomentsPassed, changes: Changes) -> None:

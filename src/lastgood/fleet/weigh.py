@@ -35,7 +35,7 @@ def weigh(source: Source, before: Evidence, run: Run) -> tuple[Evidence, list[Le
     run = proven or run
     evidence = replace(evidence, observed_at=newest(before.observed_at, run.ended_at))
     if is_newer(run, evidence.last_attempt):
-        evidence = replace(evidence, last_attempt=run)
+        evidence = replace(evidence, last_attempt=run, displaced=_displaced(evidence, run))
     if proven is not None and is_newer(run, evidence.last_full):
         evidence = replace(evidence, last_full=run)
     elif run.outcome is Outcome.PARTIAL and run.snapshot_id and is_newer(run, evidence.last_partial):
@@ -46,6 +46,25 @@ def weigh(source: Source, before: Evidence, run: Run) -> tuple[Evidence, list[Le
             evidence = replace(evidence, finding=None)
         evidence = expect(source, evidence)
     return enter(source, evidence, run, good=is_accepted(source, run))
+
+
+def is_lost(evidence: Evidence, run: Run) -> bool:
+    """Whether this is the end of a run whose end we held for lost: the truth that comes late replaces that."""
+    held = evidence.last_attempt
+    return held is not None and held.id == run.id and held.outcome is Outcome.LOST and run.outcome is not Outcome.LOST
+
+
+def without_lost(evidence: Evidence) -> Evidence:
+    """The evidence as it was before its newest attempt was called lost."""
+    return replace(evidence, last_attempt=evidence.displaced, displaced=None)
+
+
+def _displaced(evidence: Evidence, run: Run) -> Run | None:
+    """The attempt that a lost one takes the place of, for as long as the truth about that may still come."""
+    held = evidence.last_attempt
+    if run.outcome is not Outcome.LOST:
+        return None
+    return evidence.displaced if held is not None and held.outcome is Outcome.LOST else held
 
 
 def is_proven_good(run: Run) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from lastgood.model.job import RunKind
+
 
 class Probe(StrEnum):
     """What the newest clean look at a repository said."""
@@ -139,6 +141,8 @@ class Doubt:
 class RepositoryEvidence:
     """All we hold about one repository. ``identity`` is the id in restic's own config; addresses may change.
 
+    ``upkeep`` is when each kind of upkeep last went well. A check found damage at ``damaged_at`` (reading
+    ``damaged_subset`` of the data), and none that looked as deep was clean since.
     ``misdated`` are snapshots that were seen before the moment they claim; they never count.
     """
 
@@ -155,8 +159,15 @@ class RepositoryEvidence:
     sized_at: datetime | None = None
     locks: tuple[Lock, ...] | None = None
     locked_at: datetime | None = None
+    upkeep: tuple[tuple[RunKind, datetime], ...] = ()
+    damaged_at: datetime | None = None
+    damaged_subset: str | None = None
     doubts: tuple[Doubt, ...] = ()
     misdated: tuple[str, ...] = ()
+
+    def upkeep_at(self, kind: RunKind) -> datetime | None:
+        """When upkeep of this kind last went well."""
+        return next((at for done, at in self.upkeep if done is kind), None)
 
 
 NO_REPOSITORY_EVIDENCE = RepositoryEvidence()

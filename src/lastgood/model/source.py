@@ -127,7 +127,8 @@ class Evidence:
     schedule. ``ledger_at`` is the next due moment the ledger has not closed; ``paid`` are due moments known to be
     good before the ledger closed them, ``owed`` closed ones that were not good and may still be corrected.
     ``resumed_at`` is when the last pause or archiving ended, ``arrears`` what was owed when schedule or pause last
-    changed (due, deadline, interval). ``poor_snapshots`` are snapshots that no good run made, newest last. ``habit``
+    changed (due, deadline, interval). ``poor_snapshots`` are snapshots that no good run made, newest last.
+    ``displaced`` is the attempt before one that is held for lost, until the truth about that may come. ``habit``
     is when a found source gets its snapshots; ``successor`` the host name under which they seem to go on.
     """
 
@@ -149,6 +150,7 @@ class Evidence:
     resumed_at: datetime | None = None
     arrears: tuple[datetime, datetime, timedelta] | None = None
     poor_snapshots: tuple[str, ...] = ()
+    displaced: Run | None = None
     habit: Habit | None = None
     successor: str | None = None
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, and_, delete, or_, select, update
 
 from lastgood.model.fact import AlertOpened, AlertResolved, Fact, HostRemoved, RunFinished, RunStarted
 from lastgood.model.job import Outcome, Run, RunStart
 from lastgood.store.codec import encode
 from lastgood.store.schema import alerts, in_some, insert, run_logs, runs, storable, upsert
+
+PRESUMED = (str(Outcome.LOST), str(Outcome.CANCELLED))
+"""Ends that the hub may have told by itself; an agent that knows better corrects them."""
 
 
 class Told:
@@ -48,7 +51,11 @@ class Told:
             statement = insert(connection, runs)
             new = statement.excluded
             changed = {c.name: new[c.name] for c in runs.columns if c.name not in {"id", "host_id"}}
-            its_end = and_(runs.c.host_id == new.host_id, runs.c.ended_at.is_(None))
+            # What the hub told for want of better is corrected by what the agent tells late.
+            presumed = and_(
+                or_(*(runs.c.outcome == word for word in PRESUMED)), *(new.outcome != word for word in PRESUMED)
+            )
+            its_end = and_(runs.c.host_id == new.host_id, or_(runs.c.ended_at.is_(None), presumed))
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["id"], set_=changed, where=its_end), self._finished
             )
