@@ -27,9 +27,12 @@ from lastgood.hub.socket import Socket
 from lastgood.ids import ulid
 from lastgood.model.fact import Fact
 from lastgood.service.checkpoint import Checkpoint
+from lastgood.service.credentials import Credentials
 from lastgood.service.enrolment import Enrolment
 from lastgood.service.hosts import Hosts
 from lastgood.service.ingest import Ingest
+from lastgood.service.orders import Orders
+from lastgood.service.trial import Trials
 from lastgood.store import accounts
 from lastgood.store.accounts import Session, SignInLink, User
 from lastgood.store.database import Database, open_database
@@ -68,6 +71,9 @@ class Home:
         )
         self.roster = Roster()
         self.hosts = Hosts(self.fleet, self.take, lambda: self.moment, database, self.roster)
+        self.credentials = Credentials(database, self.fleet, b"s" * 32, self.take)
+        self.orders = Orders(self.fleet, self.roster, self.credentials.access)
+        trials = Trials(self.fleet, self.roster, self.credentials.access, lambda: ulid(self.moment), 5.0)
         self.enrolment = Enrolment(database, self.hosts, HUB_KEYS, b"e" * 32, lambda: self.moment)
         self.site = Site(
             now=lambda: self.moment,
@@ -85,6 +91,9 @@ class Home:
             settings=Settings(server=server or ServerSettings()),
             secret_key=b"k" * 32,
             hub_fingerprint="SHA256:abc",
+            credentials=self.credentials,
+            orders=self.orders,
+            trials=trials,
             hosts=self.hosts,
             enrolment=self.enrolment,
         )

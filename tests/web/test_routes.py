@@ -47,6 +47,7 @@ def filled(path: str, home: Home) -> str:
         "run_id": next(iter(fleet.running)),
         "token": "lg_link_none",
         "file_name": "lastgood.css",
+        "slot": "everyday",
     }
     return re.sub(r"\{(\w+)(:\w+)?\}", lambda match: known[match[1]], path)
 

@@ -81,6 +81,24 @@ def with_source(view: FleetView, source: Source) -> FleetView:
     )
 
 
+def with_repository(view: FleetView, repository: Repository) -> FleetView:
+    """The moment as it would be with the repository changed to this."""
+    changed = ChainMap({repository.id: repository}, view.repositories)  # type: ignore[arg-type]
+    return replace(view, repositories=changed)
+
+
+def too_large(view: FleetView, host_id: str, held: FindHeld) -> str | None:
+    """Why the orders of this host cannot be sent to its agent, in one sentence; None if they can."""
+    total = size(assignment(view, host_id, held))
+    if total <= LARGEST:
+        return None
+    return (
+        f"The orders of {view.hosts[host_id].name} would come to {total // 1024} KiB, and no more than "
+        f"{LARGEST // 1024} KiB reach an agent in one message; name folders instead of single files, or leave out "
+        "some excludes."
+    )
+
+
 def size(given: Assignment) -> int:
     """How many bytes the orders come to on their way."""
     return len(frames.encode(given))

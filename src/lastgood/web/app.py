@@ -18,7 +18,19 @@ from litestar.datastructures import State
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from lastgood.web import access, alerts, assets, hosts, overview, reference, repositories, runs, socket, sources
+from lastgood.web import (
+    access,
+    alerts,
+    assets,
+    held,
+    hosts,
+    overview,
+    reference,
+    repositories,
+    runs,
+    socket,
+    sources,
+)
 from lastgood.web.faults import HANDLERS
 from lastgood.web.reference import describe
 from lastgood.web.render import Json
@@ -34,6 +46,7 @@ ROUTES = (
     *sources.ROUTES,
     *hosts.ROUTES,
     *repositories.ROUTES,
+    *held.ROUTES,
     *runs.ROUTES,
     *alerts.ROUTES,
     *access.ROUTES,

@@ -6,6 +6,7 @@ rule: nothing reaches ``take`` that the agent, the pages or restic could not bea
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,9 +20,8 @@ from lastgood.errors import ConfigError
 from lastgood.fleet.fleet import FleetView
 from lastgood.fleet.schedule import check
 from lastgood.model.job import Schedule
-from lastgood.model.repository import Repository
+from lastgood.model.retention import Retention
 from lastgood.model.source import Source
-from lastgood.tools.restic.redact import holds_secret
 from lastgood.web.faults import Conflict, Invalid
 
 LONGEST_NAME = 200
@@ -29,6 +29,10 @@ LONGEST_PATH = 4096
 MOST_PATHS = 1000
 LONGEST_SPAN = timedelta(days=3660)
 LEAST_TARGET = timedelta(minutes=1)
+MOST_KEPT = 100_000
+KEEP_COUNTS = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
+
+_WITHIN = re.compile(r"(?:\d{1,5}[ymdh]){1,4}", re.ASCII)
 
 
 class ScheduleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,6 +40,19 @@ class ScheduleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     cron: str
     zone: str = "UTC"
+
+
+class KeepBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which snapshots stay when old ones are forgotten: so many of the newest, and of the newest in each hour, day,
+    week, month and year; and all that are younger than ``within``, as restic writes it (14d, 1y6m)."""
+
+    last: int = 0
+    hourly: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    yearly: int = 0
+    within: str | None = None
 
 
 class NewSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +67,7 @@ class NewSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     target_seconds: float | None = None
     grace_seconds: float | None = None
     accept_partial: bool = False
+    keep: KeepBody | None = None
 
 
 class SourceChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,14 +82,7 @@ class SourceChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     accept_partial: bool | UnsetType = UNSET
     paused_until: datetime | UnsetType | None = UNSET
     archived: bool | UnsetType = UNSET
-
-
-class NewRepository(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A repository to be known. ``password_file`` is a file with mode 0600 on each host that backs up into it."""
-
-    name: str
-    url: str
-    password_file: str
+    keep: KeepBody | UnsetType | None = UNSET
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,7 +95,7 @@ def made_source(body: NewSource, view: FleetView, source_id: str, now: datetime)
         raise Invalid("host_id", "No host has this id; GET /api/v1/hosts lists them.")
     if body.repository_id not in view.repositories:
         raise Invalid("repository_id", "No repository has this id; GET /api/v1/repositories lists them.")
-    name = _name(body.name)
+    name = plain_name(body.name)
     _free_source_name(view, host.id, name, None)
     return Source(
         id=source_id,
@@ -100,6 +111,7 @@ def made_source(body: NewSource, view: FleetView, source_id: str, now: datetime)
         target=_span("target_seconds", body.target_seconds, LEAST_TARGET),
         grace=_span("grace_seconds", body.grace_seconds, timedelta()),
         accept_partial=body.accept_partial,
+        keep=_keep(body.keep),
     )
 
 
@@ -107,7 +119,7 @@ def changed_source(before: Source, body: SourceChange, view: FleetView, by: str,
     """The source as it will be; equal to ``before`` where nothing changes."""
     changes: dict[str, Any] = {}
     if body.name is not UNSET:
-        changes["name"] = _name(body.name)
+        changes["name"] = plain_name(body.name)
         _free_source_name(view, before.host_id, changes["name"], before.id)
     if body.paths is not UNSET:
         changes["paths"] = _paths(body.paths)
@@ -121,6 +133,8 @@ def changed_source(before: Source, body: SourceChange, view: FleetView, by: str,
         changes["grace"] = _span("grace_seconds", body.grace_seconds, timedelta())
     if body.accept_partial is not UNSET:
         changes["accept_partial"] = body.accept_partial
+    if body.keep is not UNSET:
+        changes["keep"] = _keep(body.keep)
     if body.paused_until is not UNSET:
         changes["paused_until"] = _pause_end(body.paused_until, now)
         changes["paused_by"] = by if body.paused_until is not None else None
@@ -132,23 +146,7 @@ def changed_source(before: Source, body: SourceChange, view: FleetView, by: str,
     return replace(after, revised_at=now) if revised else after
 
 
-def made_repository(body: NewRepository, view: FleetView, repository_id: str, now: datetime) -> Repository:
-    name, url = _name(body.name), body.url.strip()
-    if any(known.name.casefold() == name.casefold() for known in view.repositories.values()):
-        raise Conflict("name", f"Another repository is called {name}; choose another name.")
-    _clean("url", url, LONGEST_PATH)
-    if holds_secret(url):
-        raise Invalid(
-            "url",
-            "The url holds a password or a key; leave it out, and put it into a file or the agent's environment.",
-        )
-    if any(known.url == url for known in view.repositories.values()):
-        raise Conflict("url", "A repository with this url is known already; use that one.")
-    _absolute("password_file", body.password_file)
-    return Repository(id=repository_id, name=name, url=url, added_at=now, password_file=body.password_file)
-
-
-def _name(text: str) -> str:
+def plain_name(text: str) -> str:
     name = text.strip()
     _clean("name", name, LONGEST_NAME)
     return name
@@ -173,11 +171,11 @@ def _paths(paths: Sequence[str]) -> tuple[str, ...]:
     if not 1 <= len(paths) <= MOST_PATHS:
         raise Invalid("paths", f"paths must name from 1 to {MOST_PATHS} files or folders.")
     for path in paths:
-        _absolute("paths", path)
+        absolute("paths", path)
     return tuple(dict.fromkeys(paths))
 
 
-def _absolute(field: str, path: str) -> None:
+def absolute(field: str, path: str) -> None:
     _clean(field, path, LONGEST_PATH)
     if not path.startswith("/"):
         raise Invalid(field, f"{field}: {path[:80]!r} is not an absolute path; begin it with a slash.")
@@ -211,6 +209,23 @@ def _span(field: str, seconds: float | None, least: timedelta) -> timedelta | No
         floor, ceiling = int(least.total_seconds()), int(LONGEST_SPAN.total_seconds())
         raise Invalid(field, f"{field} must be from {floor} to {ceiling}.")
     return timedelta(seconds=seconds)
+
+
+def _keep(body: KeepBody | None) -> Retention | None:
+    """A policy that keeps something of every source; restic would take an empty one for "forget nothing", or all."""
+    if body is None:
+        return None
+    counts = {name: getattr(body, name) for name in KEEP_COUNTS}
+    for name, count in counts.items():
+        if not 0 <= count <= MOST_KEPT:
+            raise Invalid("keep", f"keep.{name} must be from 0 to {MOST_KEPT}.")
+    within = body.within.strip() or None if body.within is not None else None
+    if within is not None and (not _WITHIN.fullmatch(within) or not any(part in within for part in "123456789")):
+        raise Invalid("keep", "keep.within is written as restic does, for example 14d, 1y6m or 2y5m7d3h.")
+    kept = Retention(**counts, within=within)
+    if kept.is_empty:
+        raise Invalid("keep", "keep would keep nothing; set at least one of its fields, or null to forget nothing.")
+    return kept
 
 
 def _pause_end(until: datetime | None, now: datetime) -> datetime | None:

@@ -19,6 +19,7 @@ from lastgood.model.alert import Alert
 from lastgood.model.job import Outcome, Run, RunStart, Status
 from lastgood.model.repository import RepositoryState
 from lastgood.model.source import WORST_FIRST, Source, State
+from lastgood.service.trial import Trial
 from lastgood.store.history import PastAlert
 from lastgood.web.readings import (
     AlertReading,
@@ -28,6 +29,7 @@ from lastgood.web.readings import (
     RepositoryReading,
     RunReading,
     SourceReading,
+    TrialReading,
 )
 from lastgood.wire.frames import Progress
 
@@ -81,6 +83,7 @@ def source_reading(view: FleetView, source: Source, now: datetime, progress: Map
         paused_until=source.paused_until if source.paused_until and source.paused_until > now else None,
         paused_by=source.paused_by,
         archived=source.archived_by is not None,
+        keep=source.keep,
     )
 
 
@@ -135,6 +138,23 @@ def repository_reading(view: FleetView, repository_id: str) -> RepositoryReading
         sources=len(view.sources_of_repository.get(repository_id, ())),
         added_at=repository.added_at,
         password_file=repository.password_file,
+        environment_file=repository.environment_file,
+        held=repository.held,
+        watched_by=repository.watched_by,
+        watch_seconds=repository.watch_seconds,
+    )
+
+
+def trial_reading(view: FleetView, trial: Trial) -> TrialReading:
+    seen = trial.seen
+    return TrialReading(
+        host_id=trial.host_id,
+        host=host_name(view, trial.host_id),
+        probe=seen.probe,
+        reason=seen.message,
+        identity=seen.identity,
+        snapshots=seen.snapshots,
+        locks=seen.locks,
     )
 
 

@@ -11,7 +11,8 @@ from datetime import datetime
 import msgspec
 
 from lastgood.model.job import RunKind, Schedule, Status
-from lastgood.model.repository import Lock, Probe, RepositoryState
+from lastgood.model.repository import Lock, Probe, RepositoryState, Slot
+from lastgood.model.retention import Retention
 from lastgood.model.source import Moment, State
 
 
@@ -65,10 +66,16 @@ class SourceReading(msgspec.Struct, frozen=True, kw_only=True):
     paused_until: datetime | None
     paused_by: str | None
     archived: bool
+    keep: Retention | None
+    orders_taken: bool | None = None
+    orders_refused: str | None = None
 
 
 class HostReading(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine with an agent. ``state`` is that of its worst source, None without sources."""
+    """A machine with an agent. ``state`` is that of its worst source, None without sources.
+
+    ``orders_taken`` is whether its agent follows its newest orders, None while it is away.
+    """
 
     id: str
     name: str
@@ -86,6 +93,8 @@ class HostReading(msgspec.Struct, frozen=True, kw_only=True):
     arch: str | None
     clock_offset_seconds: float | None
     round_trip_seconds: float | None
+    orders_taken: bool | None = None
+    orders_refused: tuple[str, ...] = ()
 
 
 class RepositoryReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +117,31 @@ class RepositoryReading(msgspec.Struct, frozen=True, kw_only=True):
     sources: int
     added_at: datetime
     password_file: str | None
+    environment_file: str | None
+    held: tuple[Slot, ...]
+    watched_by: str | None
+    watch_seconds: int
+
+
+class HeldReading(msgspec.Struct, frozen=True, kw_only=True):
+    """Credentials that the hub holds: who gave them when, and which variables there are. They are never told."""
+
+    slot: Slot
+    variables: tuple[str, ...]
+    set_at: datetime
+    set_by: str
+
+
+class TrialReading(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent saw that looked into a repository just now; ``reason`` is one sentence, None if all is well."""
+
+    host_id: str
+    host: str
+    probe: Probe
+    reason: str | None
+    identity: str | None
+    snapshots: int | None
+    locks: tuple[Lock, ...] | None
 
 
 class RunReading(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,21 +7,39 @@ from functools import partial
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from lastgood.fleet.fleet import FleetView
-from lastgood.model.fact import RepositoryConfigured
+from lastgood.fleet.removal import needs_it
 from lastgood.model.repository import Repository, RepositoryState
+from lastgood.service.assignment import too_large, with_repository
 from lastgood.web import lists, reader
-from lastgood.web.bodies import NewRepository, made_repository
 from lastgood.web.faults import Conflict, Invalid, Missing
 from lastgood.web.lists import RepositoryList
 from lastgood.web.overview import select, worst_first
-from lastgood.web.readings import RepositoryReading
+from lastgood.web.readings import RepositoryReading, TrialReading
 from lastgood.web.render import page, redirect
+from lastgood.web.repository_bodies import (
+    NewRepository,
+    RepositoryChange,
+    RepositoryTrial,
+    changed_repository,
+    made_held,
+    made_repository,
+)
 from lastgood.web.session import site_of
+from lastgood.web.site import Site
 from lastgood.web.sources import IdempotencyKey, minted, origin
+
+_MOST_NAMED = 5
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """The repository is known no more; what is stored in it was not touched."""
+
+    repository_id: str
+    message: str
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,17 +118,96 @@ async def get_repository(request: Request[Any, Any, Any], repository_id: FromPat
 async def create_repository(
     request: Request[Any, Any, Any], data: JSONBody[NewRepository], idempotency_key: IdempotencyKey = None
 ) -> RepositoryReading:
+    return await added(request, data, idempotency_key)
+
+
+async def added(request: Request[Any, Any, Any], body: NewRepository, key: str | None) -> RepositoryReading:
+    """The repository as it is once it is known; for the API and for the form."""
     site = site_of(request)
     now = site.now()
-    made_id, request_id = minted(site, request, idempotency_key)
-    before = _by_request(site.view(), made_id) if idempotency_key else None
+    made_id, request_id = minted(site, request, key)
+    before = _by_request(site.view(), made_id) if key else None
     if before is None:
-        repository = made_repository(data, site.view(), made_id, now)
-        await site.take([RepositoryConfigured(at=now, origin=origin(request), repository=repository)], request_id)
+        held = made_held(body.held)
+        repository = made_repository(body, site.view(), made_id, now)
+        await site.credentials.add(
+            repository, held, by=request.user.name, origin=origin(request), request_id=request_id
+        )
         before = _by_request(site.view(), made_id)
     if before is None:
         raise Conflict("name", "The repository could not be taken; the hub's log says why.")
     return reader.repository_reading(site.view(), before.id)
+
+
+@patch("/api/v1/repositories/{repository_id:str}", tags=["repositories"], summary="Change a repository")
+async def change_repository(
+    request: Request[Any, Any, Any],
+    repository_id: FromPath[str],
+    data: JSONBody[RepositoryChange],
+    idempotency_key: IdempotencyKey = None,
+) -> RepositoryReading:
+    site = site_of(request)
+    known(site.view(), repository_id)
+    await changed(request, repository_id, data, idempotency_key)
+    return reader.repository_reading(site.view(), repository_id)
+
+
+async def changed(
+    request: Request[Any, Any, Any], repository_id: str, body: RepositoryChange, key: str | None = None
+) -> None:
+    """Change a repository; for the API and for the form."""
+    site = site_of(request)
+    after = changed_repository(site.view().repositories[repository_id], body, site.view())
+    await _check_orders(site, after)
+    _, request_id = minted(site, request, key)
+    await site.credentials.change(
+        repository_id,
+        lambda before: changed_repository(before, body, site.view()),
+        at=site.now(),
+        origin=origin(request),
+        request_id=request_id,
+    )
+
+
+@delete(
+    "/api/v1/repositories/{repository_id:str}",
+    tags=["repositories"],
+    summary="Forget a repository; its backups stay where they are",
+    status_code=200,
+)
+async def remove_repository(request: Request[Any, Any, Any], repository_id: FromPath[str]) -> Removed:
+    return await removed(request, repository_id)
+
+
+async def removed(request: Request[Any, Any, Any], repository_id: str) -> Removed:
+    """Forget a repository; for the API and for the page."""
+    site = site_of(request)
+    view = site.view()
+    known(view, repository_id)
+    name, url = view.repositories[repository_id].name, view.repositories[repository_id].url
+    _check_unused(view, repository_id)
+    _, request_id = minted(site, request, None)
+    await site.credentials.remove(repository_id, at=site.now(), origin=origin(request), request_id=request_id)
+    if repository_id in site.view().repositories:
+        raise Conflict("repository_id", f"{name} is used again by now; nothing was removed.")
+    message = f"{name} is known here no more. What is stored at {url} was not touched; restic still opens it."
+    return Removed(repository_id=repository_id, message=message)
+
+
+@post(
+    "/api/v1/repositories/{repository_id:str}/test",
+    tags=["repositories"],
+    summary="Have an agent look into a repository now, and wait for what it sees",
+    status_code=200,
+)
+async def try_repository(
+    request: Request[Any, Any, Any], repository_id: FromPath[str], data: JSONBody[RepositoryTrial]
+) -> TrialReading:
+    site = site_of(request)
+    known(site.view(), repository_id)
+    if data.host_id is not None and data.host_id not in site.view().hosts:
+        raise Invalid("host_id", "No host has this id; GET /api/v1/hosts lists them.")
+    return reader.trial_reading(site.view(), await site.trials.look(repository_id, data.host_id))
 
 
 @post(
@@ -129,6 +226,29 @@ async def look_now(request: Request[Any, Any, Any], repository_id: FromPath[str]
 def known(view: FleetView, repository_id: str) -> None:
     if repository_id not in view.repositories:
         raise Missing("No repository has this id.")
+
+
+def _check_unused(view: FleetView, repository_id: str) -> None:
+    users = [source for i in view.sources_of_repository.get(repository_id, ()) if needs_it(source := view.sources[i])]
+    if users:
+        names = ", ".join(f"{reader.host_of(view, source)}/{source.name}" for source in users[:_MOST_NAMED])
+        more = f" and {len(users) - _MOST_NAMED} more" if len(users) > _MOST_NAMED else ""
+        raise Conflict("repository_id", f"These sources are backed up into it: {names}{more}; archive them first.")
+    if any(run.repository_id == repository_id for run in view.running.values()):
+        raise Conflict("repository_id", "A run is under way in it; cancel that or wait for its end.")
+
+
+async def _check_orders(site: Site, after: Repository) -> None:
+    """Refuse a change after which the orders of some host could not be sent any more."""
+    view = with_repository(site.view(), after)
+    hosts = {view.sources[i].host_id for i in view.sources_of_repository.get(after.id, ())}
+
+    def check() -> str | None:
+        faults = (too_large(view, host_id, site.credentials.access) for host_id in hosts if host_id is not None)
+        return next(filter(None, faults), None)
+
+    if (fault := await asyncio.to_thread(check)) is not None:
+        raise Invalid("url", fault)
 
 
 def _select(view: FleetView, text: str) -> list[str]:
@@ -152,5 +272,8 @@ ROUTES = (
     list_repositories,
     get_repository,
     create_repository,
+    change_repository,
+    remove_repository,
+    try_repository,
     look_now,
 )

@@ -17,8 +17,11 @@ from lastgood.config.settings import Settings
 from lastgood.fleet.fleet import FleetView
 from lastgood.hub.socket import Socket
 from lastgood.model.fact import Fact
+from lastgood.service.credentials import Credentials
 from lastgood.service.enrolment import Enrolment
 from lastgood.service.hosts import Hosts
+from lastgood.service.orders import Orders
+from lastgood.service.trial import Trials
 from lastgood.wire.frames import Progress
 
 T = TypeVar("T")
@@ -69,5 +72,8 @@ class Site:
     settings: Settings
     secret_key: bytes
     hub_fingerprint: str
+    credentials: Credentials
+    orders: Orders
+    trials: Trials
     hosts: Hosts
     enrolment: Enrolment

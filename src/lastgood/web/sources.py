@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Request, Response, get, patch, post
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
@@ -21,6 +22,7 @@ from lastgood.fleet.fleet import FleetView
 from lastgood.ids import is_ulid, ulid
 from lastgood.model.fact import SourceConfigured
 from lastgood.model.source import Source, State
+from lastgood.service.assignment import too_large, with_source
 from lastgood.web import lists, past, reader
 from lastgood.web.bodies import NewSource, SourceChange, changed_source, made_source
 from lastgood.web.faults import Conflict, Invalid, Missing
@@ -56,7 +58,7 @@ async def source_page(request: Request[Any, Any, Any], source_id: FromPath[str])
     return page(
         request,
         "source.html",
-        source=reader.source_reading(view, source, now, site.progress()),
+        source=with_orders(site, reader.source_reading(view, source, now, site.progress())),
         moments=moments[::-1],
         runs=runs,
         alerts=[
@@ -91,7 +93,9 @@ async def list_sources(
             raise Invalid("state", f"{word[:40]!r} is no state; the states are {', '.join(State)}.")
     site = site_of(request)
     fits = partial(select, state=states or ",".join(State), host=host_id, repository=repository_id, text=q)
-    return await asyncio.to_thread(_list, site.view(), site.now(), dict(site.progress()), fits, limit, cursor)
+    found = await asyncio.to_thread(_list, site.view(), site.now(), dict(site.progress()), fits, limit, cursor)
+    items = [with_orders(site, reading) for reading in found.items]
+    return SourceList(items=items, total=found.total, next_cursor=found.next_cursor)
 
 
 def _list(
@@ -130,12 +134,18 @@ async def source_moments(
 async def create_source(
     request: Request[Any, Any, Any], data: JSONBody[NewSource], idempotency_key: IdempotencyKey = None
 ) -> SourceReading:
+    return await added(request, data, idempotency_key)
+
+
+async def added(request: Request[Any, Any, Any], body: NewSource, key: str | None) -> SourceReading:
+    """The source as it is once it is known; for the API and for the form."""
     site = site_of(request)
     now = site.now()
-    made_id, request_id = minted(site, request, idempotency_key)
-    before = _by_request(site.view(), made_id) if idempotency_key else None
+    made_id, request_id = minted(site, request, key)
+    before = _by_request(site.view(), made_id) if key else None
     if before is None:
-        source = made_source(data, site.view(), made_id, now)
+        source = made_source(body, site.view(), made_id, now)
+        check_orders(site, source)
         await site.take([SourceConfigured(at=now, origin=origin(request), source=source)], request_id)
         before = site.view().sources.get(made_id) or _by_request(site.view(), made_id)
     if before is None:
@@ -150,14 +160,31 @@ async def change_source(
     data: JSONBody[SourceChange],
     idempotency_key: IdempotencyKey = None,
 ) -> SourceReading:
+    return await changed(request, source_id, data, idempotency_key)
+
+
+async def changed(
+    request: Request[Any, Any, Any], source_id: str, body: SourceChange, key: str | None = None
+) -> SourceReading:
+    """The source as it is once it is changed; for the API and for the form."""
     site = site_of(request)
     view, now = site.view(), site.now()
     before = known(view, source_id)
-    after = changed_source(before, data, view, request.user.name, now)
+    after = changed_source(before, body, view, request.user.name, now)
     if after != before:
-        _, request_id = minted(site, request, idempotency_key)
+        check_orders(site, after)
+        _, request_id = minted(site, request, key)
         await site.take([SourceConfigured(at=now, origin=origin(request), source=after)], request_id)
     return _read(site, source_id)
+
+
+def check_orders(site: Site, source: Source) -> None:
+    """Refuse a source with which the orders of its host could not be sent to its agent any more."""
+    if source.host_id is None or source.archived_by is not None:
+        return
+    fault = too_large(with_source(site.view(), source), source.host_id, site.credentials.access)
+    if fault is not None:
+        raise Invalid("paths", fault)
 
 
 def known(view: FleetView, source_id: str) -> Source:
@@ -190,7 +217,15 @@ def _by_request(view: FleetView, made_id: str) -> Source | None:
 
 def _read(site: Site, source_id: str) -> SourceReading:
     view = site.view()
-    return reader.source_reading(view, known(view, source_id), site.now(), site.progress())
+    return with_orders(site, reader.source_reading(view, known(view, source_id), site.now(), site.progress()))
+
+
+def with_orders(site: Site, reading: SourceReading) -> SourceReading:
+    """The reading with what its host's agent says of its orders."""
+    if reading.host_id is None:
+        return reading
+    told = site.orders.told(reading.host_id)
+    return msgspec.structs.replace(reading, orders_taken=told.taken, orders_refused=told.refusal_of(reading.name))
 
 
 ROUTES = (

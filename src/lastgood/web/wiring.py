@@ -94,6 +94,9 @@ def site_of(service: Service) -> Site:
         settings=service.settings,
         secret_key=web_key(service.secret_key),
         hub_fingerprint=service.keys.fingerprint,
+        credentials=service.credentials,
+        orders=service.orders,
+        trials=service.trials,
         hosts=service.hosts,
         enrolment=service.enrolment,
     )
