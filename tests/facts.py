@@ -148,6 +148,14 @@ _ordinary = st.one_of(
     st.sampled_from(ALERTS).map(
         lambda alert: fact.AlertResolved(**_AT, alert_id=alert.id, key=alert.key, reason="it is over")
     ),
+    st.builds(
+        lambda alert, until: fact.AlertSnoozed(**_AT, alert_id=alert.id, key=alert.key, until=until, by="ann"),
+        st.sampled_from(ALERTS),
+        st.none() | _moments,
+    ),
+    st.sampled_from(ALERTS).map(
+        lambda alert: fact.AlertAcknowledged(**_AT, alert_id=alert.id, key=alert.key, by="ann")
+    ),
 )
 _rare = st.one_of(
     st.builds(
@@ -158,6 +166,11 @@ _rare = st.one_of(
     st.sampled_from(HOSTS).map(lambda host: fact.AgentReported(**_AT, host_id=host.id, info=_INFO)),
     st.sampled_from(HOSTS).map(lambda host: fact.HostRemoved(**_AT, host_id=host.id)),
     st.sampled_from(BEGINNING),
+    st.builds(
+        lambda host, until: fact.HostSnoozed(**_AT, host_id=host.id, until=until, by="ann"),
+        st.sampled_from(HOSTS),
+        st.none() | _moments,
+    ),
 )
 
 

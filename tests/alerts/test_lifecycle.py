@@ -41,7 +41,7 @@ def alert(rule: str, message: str = "it is bad") -> Alert:
 
 def brought_in_line(open_alerts: Iterable[Alert], found: Iterable[Finding]) -> list[Fact]:
     numbers = itertools.count(1)
-    return reconcile(open_alerts, found, NOW, lambda: f"minted-{next(numbers)}")
+    return reconcile(open_alerts, found, NOW, lambda: f"minted-{next(numbers)}", {})
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_through_any_history_what_is_open_is_what_is_found(history: list[set[str
     opened: list[str] = []
     for found in history:
         for again in (False, True):
-            facts = reconcile(list(fleet.alerts.values()), map(finding, found), NOW, lambda: f"alert-{next(numbers)}")
+            facts = reconcile(list(fleet.alerts.values()), map(finding, found), NOW, lambda: f"alert-{next(numbers)}", {})
             assert not (again and facts)
             for fact in facts:
                 learn(fleet, fact)

@@ -5,10 +5,12 @@ The one rule: at most one open alert a key, and every count equals a recount.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.fleet import Fleet
 from lastgood.model import fact
-from lastgood.model.alert import AlertKey
+from lastgood.model.alert import Alert, AlertKey
 
 
 def opened(fleet: Fleet, told: fact.AlertOpened, changes: Changes) -> None:
@@ -31,10 +33,27 @@ def opened(fleet: Fleet, told: fact.AlertOpened, changes: Changes) -> None:
 
 
 def resolved(fleet: Fleet, told: fact.AlertResolved, changes: Changes) -> None:
-    alert = fleet.alerts.get(told.key)
-    if alert is None or alert.id != told.alert_id:
-        raise Unlearnable(f"Alert {told.alert_id} ({told.key}) is not open.")
-    _forget(fleet, told.key, changes)
+    _forget(fleet, _open(fleet, told).key, changes)
+
+
+def acknowledged(fleet: Fleet, told: fact.AlertAcknowledged, changes: Changes) -> None:
+    _change(fleet, replace(_open(fleet, told), acknowledged_at=told.at, acknowledged_by=told.by), changes)
+
+
+def snoozed(fleet: Fleet, told: fact.AlertSnoozed, changes: Changes) -> None:
+    """Snooze an alert, or end that: then channels are told that it is open."""
+    alert = _open(fleet, told)
+    if told.until is None:
+        _change(fleet, replace(alert, snoozed_until=None, snoozed_by=None, told=True), changes)
+        return
+    _change(fleet, replace(alert, snoozed_until=told.until, snoozed_by=told.by), changes)
+
+
+def host_snoozed(fleet: Fleet, told: fact.HostSnoozed, changes: Changes) -> None:
+    host = known(fleet.hosts, told.host_id, "host")
+    by = told.by if told.until is not None else None
+    fleet.hosts[host.id] = replace(host, snoozed_until=told.until, snoozed_by=by)
+    changes.hosts.add(host.id)
 
 
 def drop(fleet: Fleet, kind: str, entity_id: str, changes: Changes) -> None:
@@ -49,6 +68,18 @@ def drop_of_host(fleet: Fleet, host_id: str, changes: Changes) -> None:
     if host_id in fleet.open_alerts_of_host:
         for key in [key for key, alert in fleet.alerts.items() if alert.host_id == host_id]:
             _forget(fleet, key, changes)
+
+
+def _open(fleet: Fleet, told: fact.AlertResolved | fact.AlertAcknowledged | fact.AlertSnoozed) -> Alert:
+    alert = fleet.alerts.get(told.key)
+    if alert is None or alert.id != told.alert_id:
+        raise Unlearnable(f"Alert {told.alert_id} ({told.key}) is not open.")
+    return alert
+
+
+def _change(fleet: Fleet, alert: Alert, changes: Changes) -> None:
+    fleet.alerts[alert.key] = alert
+    changes.alerts.add(alert.key)
 
 
 def _forget(fleet: Fleet, key: AlertKey, changes: Changes) -> None:

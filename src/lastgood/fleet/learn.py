@@ -290,4 +290,7 @@ _LEARN: dict[type[fact.Fact], Callable[[Fleet, Any, Changes], None]] = {
     fact.MomentsPassed: _moments_passed,
     fact.AlertOpened: alarms.opened,
     fact.AlertResolved: alarms.resolved,
+    fact.AlertAcknowledged: alarms.acknowledged,
+    fact.AlertSnoozed: alarms.snoozed,
+    fact.HostSnoozed: alarms.host_snoozed,
 }

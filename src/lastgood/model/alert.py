@@ -34,7 +34,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A finding that was opened and is not resolved."""
+    """A finding that was opened and is not resolved.
+
+    While it is snoozed it stays open and is shown, and channels hear nothing of it. ``told`` is False until they
+    heard that it is open: one that opened on a snoozed host.
+    """
 
     id: str
     key: AlertKey
@@ -42,3 +46,8 @@ class Alert:
     message: str
     host_id: str | None
     opened_at: datetime
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
+    snoozed_until: datetime | None = None
+    snoozed_by: str | None = None
+    told: bool = True

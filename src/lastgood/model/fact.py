@@ -164,9 +164,40 @@ class AlertOpened(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertResolved(Fact):
+    """``told`` is the alert's own: channels that never heard of it need not hear that it is over."""
+
     alert_id: str
     key: AlertKey
     reason: str
+    told: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertAcknowledged(Fact):
+    """Somebody takes care of it; it stays open."""
+
+    alert_id: str
+    key: AlertKey
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSnoozed(Fact):
+    """Channels hear nothing of it before ``until``; None ends a snooze, and then they are told."""
+
+    alert_id: str
+    key: AlertKey
+    until: datetime | None
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSnoozed(Fact):
+    """Alerts that open on the host before ``until`` are snoozed until then; None ends that."""
+
+    host_id: str
+    until: datetime | None
+    by: str
 
 
 FACTS: tuple[type[Fact], ...] = (
@@ -189,4 +220,7 @@ FACTS: tuple[type[Fact], ...] = (
     MomentsPassed,
     AlertOpened,
     AlertResolved,
+    AlertAcknowledged,
+    AlertSnoozed,
+    HostSnoozed,
 )

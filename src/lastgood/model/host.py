@@ -29,6 +29,9 @@ class Host:
     enrolled_at: datetime
     info: AgentInfo | None = None
     next_key: str | None = None
+    snoozed_until: datetime | None = None
+    snoozed_by: str | None = None
+    """Alerts that open on it before then are snoozed: a laptop on holiday."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

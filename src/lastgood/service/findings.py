@@ -19,6 +19,7 @@ from lastgood.errors import StoreError
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.judge import observed_at
 from lastgood.ids import ulid
+from lastgood.model.alert import AlertKey
 from lastgood.model.fact import Fact, MomentsPassed
 from lastgood.model.source import DueMoment
 from lastgood.service.agenda import Agenda
@@ -46,6 +47,7 @@ class Findings:
         self._take = take
         self._rules = ruled_by
         self._ledger: Agenda[str] = Agenda()
+        self._asleep: Agenda[AlertKey] = Agenda()
         self._unruled: deque[Entity] = deque()
         self._waiting: tuple[set[Entity], ...] = tuple(set() for _ in range(PARTS))
         """The same as ``_unruled``, which has the order; in parts, since a large set pauses to grow."""
@@ -62,6 +64,11 @@ class Findings:
         """When the ledger's open moment of this source is to be closed; None if it has none."""
         self._ledger.put(source_id, deadline_at)
 
+    def alert_changed(self, key: AlertKey) -> None:
+        """An alert opened, ended or was snoozed; it is woken when its snooze is over."""
+        alert = self._fleet.alerts.get(key)
+        self._asleep.put(key, None if alert is None else alert.snoozed_until)
+
     async def round(self, now: datetime) -> bool:
         """Write what was found, and answer whether all of it was. Raises StoreError.
 
@@ -72,11 +79,13 @@ class Findings:
             await self._rule(now)
             if time.monotonic() >= ends:
                 break
+        while (asleep := self._asleep.take(now, ENTITIES_AT_ONCE)) is not None:
+            await self._wake(asleep, now)
         while (taken := self._ledger.take(now, ENTITIES_AT_ONCE)) is not None:
             await self._close_moments(taken, now)
             if time.monotonic() >= ends:
                 break
-        return not self._unruled and not self._ledger.may_be_due(now)
+        return not self._unruled and not self._asleep.may_be_due(now) and not self._ledger.may_be_due(now)
 
     # --- the ledger -------------------------------------------------------------------------------------------
 
@@ -160,4 +169,15 @@ class Findings:
         open_alerts = [fleet.alerts[key] for key in keys]
         if not found and not open_alerts:
             return []
-        return lifecycle.reconcile(open_alerts, found, now, lambda: ulid(now))
+        return lifecycle.reconcile(open_alerts, found, now, lambda: ulid(now), fleet.hosts)
+
+    async def _wake(self, keys: Sequence[AlertKey], now: datetime) -> None:
+        """End snoozes whose time is over, so that channels are told of what is still open."""
+        facts = lifecycle.woken([self._fleet.alerts[key] for key in keys if key in self._fleet.alerts], now)
+        try:
+            if facts:
+                await self._take(facts)
+        except StoreError:
+            for key in keys:
+                self._asleep.put(key, now + AGAIN_AFTER)
+            raise

@@ -32,6 +32,7 @@ from lastgood.hub.socket import Socket
 from lastgood.ids import ulid
 from lastgood.model.fact import AgentReported, Fact, agent_origin
 from lastgood.model.host import AgentInfo
+from lastgood.service.channels import Channels
 from lastgood.service.checkpoint import Checkpoint, restore
 from lastgood.service.commands import Commands
 from lastgood.service.enrolment import Enrolment
@@ -94,6 +95,7 @@ class Service:
         self.trials = Trials(fleet, self.roster, self.credentials.access, lambda: ulid(clock()))
         self.hosts = Hosts(fleet, self.take, clock, database, self.roster)
         self.enrolment = Enrolment(database, self.hosts, keys, subkey(secret_key, "enrolment"), clock)
+        self.channels = Channels.of(database, clock, settings, secret_key, self.lease)
         self.heartbeat = Heartbeat(
             settings.hub.heartbeat_url,
             settings.hub.heartbeat_seconds,
@@ -159,6 +161,7 @@ class Service:
             ("upkeep", self.upkeep.run),
             ("heartbeat", self.heartbeat.run),
             ("lookout", self.lookout.run),
+            ("notices", self.channels.outbox.run),
         )
         self._tasks = [asyncio.create_task(run(), name=name) for name, run in rounds]
         for task in (*taking, *self._tasks):
@@ -252,6 +255,8 @@ class Service:
         """Facts were learned: judge what they touched, send changed orders, wake who waits for them."""
         self._learned.set()
         self.watch.changed(changes)
+        if changes.alerts:
+            self.channels.outbox.wake()
         for host_id, orders in self.orders.changed(changes.orders):
             self._begin(self.roster.assign(host_id, orders))
         for run_id in changes.runs & self._ends.keys():

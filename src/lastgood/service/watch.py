@@ -67,6 +67,8 @@ class Watch:
     async def start(self) -> None:
         """Judge everything once, in slices; before this nothing may be told."""
         await self._in_slices(self._everything(), self._judge)
+        for key in [key for key, alert in self._fleet.alerts.items() if alert.snoozed_until is not None]:
+            self._findings.alert_changed(key)
         self._fleet.judging.evaluated_at = self._latest = self._clock()
 
     def _everything(self) -> Iterator[Entity]:
@@ -84,6 +86,8 @@ class Watch:
             self._judge(("repository", repository_id), now)
         for source_id in changes.sources:
             self._judge(("source", source_id), now)
+        for key in changes.alerts:
+            self._findings.alert_changed(key)
         if not self._agenda.may_be_due(now) and (self._latest is None or now >= self._latest):
             self._fleet.judging.evaluated_at = self._latest = now  # else the clock has moved others too
         self._told(changes)

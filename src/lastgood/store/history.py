@@ -41,6 +41,10 @@ class PastAlert:
     opened_at: datetime
     resolved_at: datetime | None
     reason: str | None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
+    snoozed_until: datetime | None = None
+    snoozed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ def list_alerts(
     limit: int = PAGE,
 ) -> AlertPage:
     """Alerts, open and resolved, newest opening first; ``after`` is the ``more`` of the page before."""
-    query = select(*(column for column in alerts.columns if column.name != "seq"))
+    query = select(*(column for column in alerts.columns if column.name not in ("seq", "silent")))
     if host_id is not None:
         query = query.where(alerts.c.host_id == host_id)
     if rule is not None:

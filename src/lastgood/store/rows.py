@@ -22,8 +22,10 @@ from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import Changes
 from lastgood.model.alert import Alert, AlertKey
 from lastgood.model.fact import (
+    AlertAcknowledged,
     AlertOpened,
     AlertResolved,
+    AlertSnoozed,
     Fact,
     LocksListed,
     MomentsPassed,
@@ -58,6 +60,8 @@ _TELLING = frozenset(
         MomentsPassed,
         AlertOpened,
         AlertResolved,
+        AlertAcknowledged,
+        AlertSnoozed,
     }
 )
 """Facts that tell about hosts, repositories and sources but never change those nouns themselves."""

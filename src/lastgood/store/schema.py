@@ -33,7 +33,7 @@ from sqlalchemy.types import TypeDecorator
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every revision this program knows, oldest first; a database at any other one belongs to a newer program."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -157,9 +157,16 @@ alerts = Table(
     Column("opened_at", Instant, nullable=False),
     Column("resolved_at", Instant),
     Column("reason", Text),
+    Column("acknowledged_at", Instant),
+    Column("acknowledged_by", String),
+    Column("snoozed_until", Instant),
+    Column("snoozed_by", String),
+    Column("silent", Boolean),
     Index("alerts_by_opening", "opened_at", "id"),
     Index("alerts_of_host", "host_id", "opened_at", "id"),
+    Index("alerts_by_end", "resolved_at", "severity", "opened_at"),
 )
+"""``silent`` is true while no channel was told that the alert is open, since it opened on a snoozed host."""
 
 users = Table(
     "users",
@@ -247,6 +254,53 @@ pending_hosts = Table(
     Column("decided_by", String),
     UniqueConstraint("key"),
 )
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("folded_name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("severity", String, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("paused_until", Instant),
+    Column("shown", String, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", String, nullable=False),
+    UniqueConstraint("folded_name"),
+)
+"""Where notices go. ``shown`` is the address without its secrets, ``sealed`` all of it."""
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("channel_id", String, ForeignKey("channels.id", ondelete="CASCADE"), nullable=False),
+    Column("alert_id", String),
+    Column("event", String, nullable=False),
+    Column("body", Text),
+    Column("reason", String),
+    Column("opened", BigInteger, nullable=False),
+    Column("resolved", BigInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("next_at", Instant),
+    Column("attempts", BigInteger, nullable=False),
+    Column("attempted_at", Instant),
+    Column("delivered_at", Instant),
+    Column("given_up_at", Instant),
+    Column("receipt", String),
+    Column("error", Text),
+    UniqueConstraint("number"),
+    Index("notices_waiting", "channel_id", "next_at", "number"),
+    Index("notices_of_channel", "channel_id", "created_at", "number"),
+    Index("notices_of_alert", "alert_id"),
+    Index("notices_by_age", "created_at"),
+)
+"""The outbox: one row a notice and channel. ``next_at`` is set while it waits and unset once it is delivered or given
+up. ``body`` is unset while a digest still gathers: ``opened`` and ``resolved`` count what it has gathered."""
 
 
 def storable(text: str) -> str:

@@ -1,7 +1,8 @@
 """Facts -> history rows: what a run or an alert leaves behind when it is told.
 
 ``store/log.py`` saves these rows in the transaction that keeps the facts, and takes them back when a fact could not
-be learned. The one rule: a run's row belongs to the host that first spoke of the run, and its first end stays.
+be learned; those of alerts, and notices, are made in ``store/alerting.py``. The one rule: a run's row belongs to the
+host that first spoke of the run, and its first end stays.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy import Connection, and_, delete, or_, select
 
-from lastgood.model.fact import AlertOpened, AlertResolved, Fact, HostRemoved, RunFinished, RunStarted
+from lastgood.model.fact import AlertOpened, Fact, RunFinished, RunStarted
 from lastgood.model.job import Outcome, Run, RunStart
+from lastgood.store.alerting import AlertFact, AlertFacts
 from lastgood.store.codec import encode
+from lastgood.store.notices import forget_alert
 from lastgood.store.schema import alerts, in_some, insert, run_logs, runs, storable, upsert
 
 PRESUMED = (str(Outcome.LOST), str(Outcome.CANCELLED))
@@ -27,8 +30,7 @@ class Told:
         self._started: list[dict[str, Any]] = []
         self._finished: list[dict[str, Any]] = []
         self._logs: dict[tuple[str, int], str] = {}
-        self._opened: list[dict[str, Any]] = []
-        self._ended: list[AlertResolved | HostRemoved] = []
+        self._alerts = AlertFacts()
 
     def add(self, seq: int, fact: Fact, log: str) -> None:
         """Note what this fact says about runs and alerts; most facts say nothing."""
@@ -38,10 +40,8 @@ class Told:
                 self._logs[storable(fact.run.id), seq] = storable(log)
         elif isinstance(fact, RunStarted):
             self._started.append(_run_row(seq, fact.run, None, None))
-        elif isinstance(fact, AlertOpened):
-            self._opened.append(_alert_row(seq, fact))
-        elif isinstance(fact, AlertResolved | HostRemoved):
-            self._ended.append(fact)
+        elif isinstance(fact, AlertFact):
+            self._alerts.add(seq, fact)
 
     def save(self, connection: Connection) -> None:
         """Write it all. A run is ended once, by the host that began it."""
@@ -60,10 +60,7 @@ class Told:
                 statement.on_conflict_do_update(index_elements=["id"], set_=changed, where=its_end), self._finished
             )
         self._save_logs(connection)
-        if self._opened:
-            connection.execute(insert(connection, alerts).on_conflict_do_nothing(), self._opened)
-        for fact in self._ended:
-            _end_alerts(connection, fact)
+        self._alerts.save(connection)
 
     def _save_logs(self, connection: Connection) -> None:
         """Keep what the tools wrote, each only if the row of its run is the one that was told with it."""
@@ -81,7 +78,9 @@ def forget(connection: Connection, seq: int, fact: Fact) -> None:
     if isinstance(fact, RunStarted | RunFinished):
         connection.execute(delete(runs).where(runs.c.id == storable(fact.run.id), runs.c.seq == seq))
     elif isinstance(fact, AlertOpened):
-        connection.execute(delete(alerts).where(alerts.c.id == storable(fact.alert.id), alerts.c.seq == seq))
+        mine = and_(alerts.c.id == storable(fact.alert.id), alerts.c.seq == seq)
+        if connection.execute(delete(alerts).where(mine)).rowcount:
+            forget_alert(connection, fact.alert.id)
 
 
 def _run_row(seq: int, run: Run | RunStart, outcome: Outcome | None, ended_at: datetime | None) -> dict[str, Any]:
@@ -98,33 +97,6 @@ def _run_row(seq: int, run: Run | RunStart, outcome: Outcome | None, ended_at: d
         "ended_at": ended_at,
         "body": encode(run),
     }
-
-
-def _alert_row(seq: int, fact: AlertOpened) -> dict[str, Any]:
-    alert = fact.alert
-    return {
-        "id": storable(alert.id),
-        "seq": seq,
-        "rule": storable(alert.key.rule),
-        "entity_kind": storable(alert.key.entity_kind),
-        "entity_id": storable(alert.key.entity_id),
-        "severity": str(alert.severity),
-        "message": storable(alert.message),
-        "host_id": _maybe(alert.host_id),
-        "opened_at": alert.opened_at,
-        "resolved_at": None,
-        "reason": None,
-    }
-
-
-def _end_alerts(connection: Connection, fact: AlertResolved | HostRemoved) -> None:
-    """Resolve one alert, or all of a host that is gone, and with it its sources."""
-    if isinstance(fact, AlertResolved):
-        which, reason = alerts.c.id == storable(fact.alert_id), fact.reason
-    else:
-        which, reason = alerts.c.host_id == storable(fact.host_id), "the host was removed"
-    query = update(alerts).where(which, alerts.c.resolved_at.is_(None))
-    connection.execute(query.values(resolved_at=fact.at, reason=storable(reason)))
 
 
 def _maybe(text: str | None) -> str | None:

@@ -1,0 +1,1 @@
+"""The ways out: a signed webhook, and every service that Apprise knows."""
