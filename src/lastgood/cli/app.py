@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lastgood.cli import agent, check, dashboards, hub, hub_backup, rules, up, user
+from lastgood.cli import agent, check, dashboards, hub, hub_backup, repository, rules, source, up, user
 
 app = typer.Typer(
     name="lastgood",
@@ -27,4 +27,6 @@ app.command("dashboards")(dashboards.dashboards)
 app.command("rules")(rules.rules)
 app.command("version")(check.version)
 app.add_typer(agent.app, name="agent")
+app.add_typer(repository.app, name="repository")
+app.add_typer(source.app, name="source")
 app.add_typer(user.app, name="user")
