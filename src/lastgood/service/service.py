@@ -90,7 +90,9 @@ class Service:
         self.credentials = Credentials(database, fleet, secret_key, self.take)
         restic = Restic(cache_dir=settings.server.data_dir / "restic-cache", clock=clock)
         self.lookout = Lookout(fleet, self.take, self.credentials.access, clock, self.lease, restic)
-        self.commands = Commands(fleet, self.roster, lambda: ulid(clock()), self.lookout.look)
+        self.commands = Commands(
+            fleet, self.roster, lambda: ulid(clock()), self.lookout.look, self.take, clock
+        )
         self.orders = Orders(fleet, self.roster, self.credentials.access)
         self.trials = Trials(fleet, self.roster, self.credentials.access, lambda: ulid(clock()))
         self.hosts = Hosts(fleet, self.take, clock, database, self.roster)
@@ -161,6 +163,7 @@ class Service:
             ("upkeep", self.upkeep.run),
             ("heartbeat", self.heartbeat.run),
             ("lookout", self.lookout.run),
+            ("commands", self.commands.run),
             ("notices", self.channels.outbox.run),
         )
         self._tasks = [asyncio.create_task(run(), name=name) for name, run in rounds]
@@ -255,6 +258,7 @@ class Service:
         """Facts were learned: judge what they touched, send changed orders, wake who waits for them."""
         self._learned.set()
         self.watch.changed(changes)
+        self.commands.learned(changes)
         if changes.alerts:
             self.channels.outbox.wake()
         for host_id, orders in self.orders.changed(changes.orders):
@@ -272,6 +276,8 @@ class Service:
             lost = orphans(self.fleet, host_id, connection.hello, connection.greeted_at, self.clock())
             if lost:
                 self._begin(self._take_lost(host_id, lost))
+            if again := self.commands.in_step(host_id):
+                self._begin(self.commands.send_again(again))
 
     async def _take_lost(self, host_id: str, lost: Sequence[Fact]) -> None:
         try:
