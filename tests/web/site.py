@@ -10,8 +10,9 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -130,8 +131,13 @@ class Home:
         await self.database.write(lambda rows: accounts.add_link(rows, link))
         return token
 
+    @cached_property
+    def app(self) -> Any:
+        """The application over this home; made once, for it takes its time."""
+        return create_app(self.site, limits=self.limits)
+
     def client(self, base_url: str = ORIGIN, **options: object) -> httpx.AsyncClient:
-        transport = httpx.ASGITransport(create_app(self.site, limits=self.limits), client=("192.0.2.7", 5000))
+        transport = httpx.ASGITransport(self.app, client=("192.0.2.7", 5000))
         return httpx.AsyncClient(transport=transport, base_url=base_url, **options)  # type: ignore[arg-type]
 
     async def signed_in(self, name: str = "ann") -> httpx.AsyncClient:

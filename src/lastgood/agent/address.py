@@ -16,6 +16,18 @@ _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 def socket_address(hub_url: str, *, insecure: bool) -> str:
     """The address to connect to, made from the hub's base URL. Raises ConfigError if it must not be used."""
+    scheme, netloc, path = _parts(hub_url, insecure=insecure)
+    return urlunsplit((scheme, netloc, path + PATH, "", ""))
+
+
+def api_address(hub_url: str, *, insecure: bool) -> str:
+    """The hub's base URL as requests need it, without a slash at its end. Raises ConfigError as above."""
+    scheme, netloc, path = _parts(hub_url, insecure=insecure)
+    return urlunsplit(("https" if scheme == "wss" else "http", netloc, path, "", ""))
+
+
+def _parts(hub_url: str, *, insecure: bool) -> tuple[str, str, str]:
+    """Scheme of the WebSocket, host with port, and the path below which the hub lives."""
     try:
         parts = urlsplit(hub_url)
         host, _ = parts.hostname, parts.port
@@ -31,8 +43,7 @@ def socket_address(hub_url: str, *, insecure: bool) -> str:
             f"The hub's address {hub_url!r} is not encrypted, and that is taken for this machine itself only; "
             "write https://, or set insecure = true if nobody can listen in between."
         )
-    path = parts.path.rstrip("/")
-    return urlunsplit((scheme, parts.netloc, path if path.endswith(PATH) else path + PATH, "", ""))
+    return scheme, parts.netloc, parts.path.rstrip("/").removesuffix(PATH)
 
 
 def is_loopback(host: str) -> bool:

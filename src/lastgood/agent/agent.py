@@ -7,15 +7,17 @@ link to the hub. The one rule: the hub being away changes nothing but when it he
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import structlog
 
 from lastgood import clock
-from lastgood.agent import machine
+from lastgood.agent import machine, status, tls
 from lastgood.agent.address import socket_address
 from lastgood.agent.backoff import Backoff
 from lastgood.agent.ending import lost
@@ -31,6 +33,7 @@ from lastgood.agent.policy import Policy, read_policy
 from lastgood.agent.runner import Runner, Work
 from lastgood.agent.schedule import Timetable
 from lastgood.agent.spool import Spool
+from lastgood.agent.status import Noted, keep_noted
 from lastgood.agent.surveyor import CHECK_SECONDS, Surveyor
 from lastgood.agent.tester import Tester
 from lastgood.agent.trying import PATIENCE, Patience
@@ -69,6 +72,7 @@ class Agent:
         config = self._config
         self._policy()  # whoever starts an agent hears of a policy that it cannot use
         address = socket_address(config.hub_url, insecure=config.insecure)
+        trust = tls.context(config.ca_file) if address.startswith("wss:") else None
         keys = read_key(Path(config.key_file))
         pinned = Pinned(host_id=config.host_id, keys=keys, hub_key=from_text(config.hub_key))
         folder = Path(config.data_dir)
@@ -77,8 +81,14 @@ class Agent:
         try:
             restic = Restic(binary=config.restic, cache_dir=folder / "cache", clock=self._clock)
             desk = _Desk(folder, pinned, restic, spool, self._clock, self._policy, self._patience)
-            link = Link(address, pinned, spool, desk.link_seams(), self._clock, self._backoff)
-            await desk.work(link, stop)
+            seams = replace(desk.link_seams(), keys=partial(read_key, Path(config.key_file)))
+            link = Link(address, pinned, spool, seams, self._clock, self._backoff, trust)
+            noting = asyncio.create_task(keep_noted(folder / status.NAME, partial(desk.noted, link)))
+            try:
+                await desk.work(link, stop)
+            finally:
+                noting.cancel()
+                await asyncio.gather(noting, return_exceptions=True)
         finally:
             await spool.close()
 
@@ -121,6 +131,18 @@ class _Desk:
     def link_seams(self) -> LinkSeams:
         """What the link asks of us."""
         return LinkSeams(describe=self._describe, receive=self._receive, survey_all=self._surveyor.look_everywhere)
+
+    async def noted(self, link: Link) -> Noted:
+        """What this machine may be told of us."""
+        return Noted(
+            noted_at=self._clock(),
+            pid=os.getpid(),
+            connected=link.is_up,
+            connected_at=link.connected_at,
+            away=link.complaint,
+            reports=await self._spool.depth(),
+            runs=self._runner.running,
+        )
 
     async def work(self, link: Link, stop: asyncio.Event) -> None:
         """Until stopped or refused; whatever runs then is interrupted, reported, and told if the hub is there."""

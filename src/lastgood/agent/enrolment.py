@@ -24,7 +24,8 @@ from lastgood.ids import is_ulid
 
 
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One agent. ``hub_key`` is the hub's public key in base64, pinned; ``restic`` a name on PATH or a path."""
+    """One agent. ``hub_key`` is the hub's public key in base64, pinned; ``restic`` a name on PATH or a path;
+    ``ca_file`` the certificate of a private authority that signed the hub's."""
 
     hub_url: str
     hub_key: str
@@ -33,6 +34,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     data_dir: str
     restic: str = "restic"
     insecure: bool = False
+    ca_file: str | None = None
 
 
 def write_config(path: Path, config: AgentConfig) -> None:
@@ -62,7 +64,12 @@ def read_config(path: Path) -> AgentConfig:
         raise ConfigError(f"The hub_key in {path} is no key of {KEY_BYTES} bytes in base64; mend it or enrol again.")
     socket_address(config.hub_url, insecure=config.insecure)
     here = path.absolute().parent
-    return msgspec.structs.replace(config, key_file=str(here / config.key_file), data_dir=str(here / config.data_dir))
+    return msgspec.structs.replace(
+        config,
+        key_file=str(here / config.key_file),
+        data_dir=str(here / config.data_dir),
+        ca_file=None if config.ca_file is None else str(here / config.ca_file),
+    )
 
 
 def make_key(path: Path) -> KeyPair:

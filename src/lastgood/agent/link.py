@@ -8,20 +8,24 @@ may be lost go out if the hub happens to be there.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI, WebSocketException
 
+from lastgood.agent import tls
 from lastgood.agent.address import is_loopback
 from lastgood.agent.backoff import Backoff
 from lastgood.agent.handshake import HubRefused, Pinned, Proof, decode, greet, refusal, to_text
 from lastgood.agent.spool import Spool
 from lastgood.agent.spool_file import Met
+from lastgood.auth.identity import KeyPair
 from lastgood.clock import Clock
 from lastgood.errors import LastgoodError, WireError
 from lastgood.model.host import AgentInfo
@@ -68,27 +72,40 @@ class Seams:
     """What the link asks of the agent around it.
 
     ``survey_all`` is called when the two sides' marks do not meet: what was lost between them can be looked up again.
+    ``keys`` answers the key of this moment, which may have been changed since the last connection.
     """
 
     describe: Callable[[], Awaitable[Described]]
     receive: Callable[[Order], Awaitable[object]]
     survey_all: Callable[[], None]
+    keys: Callable[[], KeyPair] | None = None
 
 
 class Link:
     """One agent's link; ``run`` keeps it up until cancelled or refused for good."""
 
     def __init__(
-        self, address: str, pinned: Pinned, spool: Spool, seams: Seams, clock: Clock, backoff: Backoff | None = None
+        self,
+        address: str,
+        pinned: Pinned,
+        spool: Spool,
+        seams: Seams,
+        clock: Clock,
+        backoff: Backoff | None = None,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self._address = address
+        self._trust = trust
         self._pinned = pinned
         self._spool = spool
         self._seams = seams
         self._clock = clock
         self._backoff = backoff or Backoff()
         self._socket: ClientConnection | None = None
-        self._complaint = ""
+        self.complaint = ""
+        """Why the hub is away; empty while it is there."""
+        self.connected_at: datetime | None = None
+        """When the newest connection was made, whether it still holds or not."""
         self._words: deque[Frame] = deque(maxlen=_MOST_WORDS)
         self._spoken = asyncio.Event()
         self._moved = asyncio.Event()
@@ -137,15 +154,18 @@ class Link:
         """One connection to its end; True if the next should follow at once."""
         # Asked beforehand: the hub waits ten seconds for a hello, and a program on a sick disk may answer later.
         described = await self._seams.describe()
+        keys = self._seams.keys
+        pinned = self._pinned if keys is None else replace(self._pinned, keys=keys())
 
         async def hello(protocol: int, nonce: str, signature: str) -> Hello:
-            return await self._hello(described, protocol, nonce, signature)
+            return await self._hello(described, pinned, protocol, nonce, signature)
 
         # A proxy from the environment is for the way out; the hub on this machine is not behind it.
         here = is_loopback(urlsplit(self._address).hostname or "")
         async with connect(
             self._address,
             proxy=None if here else True,
+            ssl=self._trust if self._address.startswith("wss:") else None,
             compression=None,
             max_size=frames.FRAME_LIMIT,
             open_timeout=_OPEN_SECONDS,
@@ -153,7 +173,7 @@ class Link:
             ping_interval=_PING_SECONDS,
             ping_timeout=_PING_SECONDS,
         ) as socket:
-            welcome, proof = await greet(socket, self._pinned, hello)
+            welcome, proof = await greet(socket, pinned, hello)
             met = await self._spool.meet(welcome.acknowledged)
             if met is not Met.IN_STEP:
                 log.warning("marks do not meet, surveying everything", found=met.value, spool=self._spool.id)
@@ -161,17 +181,17 @@ class Link:
             if met is Met.ROLLED_BACK:
                 return True
             log.info("hub connected", address=self._address, version=welcome.hub_version)
-            self._complaint, self._socket = "", socket
+            self.complaint, self.connected_at, self._socket = "", self._clock(), socket
             self._words.clear()
             self._moved.set()
             await self._talk(socket, welcome, proof)
         return False
 
-    async def _hello(self, described: Described, protocol: int, nonce: str, signature: str) -> Hello:
+    async def _hello(self, described: Described, pinned: Pinned, protocol: int, nonce: str, signature: str) -> Hello:
         return Hello(
             protocol=protocol,
-            host_id=self._pinned.host_id,
-            key=to_text(self._pinned.keys.public_key),
+            host_id=pinned.host_id,
+            key=to_text(pinned.keys.public_key),
             nonce=nonce,
             signature=signature,
             info=described.info,
@@ -242,12 +262,14 @@ class Link:
 
     def _complain(self, reason: str) -> None:
         """Log why the hub is away: once a reason, not once a try."""
-        tell = log.debug if reason == self._complaint else log.warning
-        self._complaint = reason
+        tell = log.debug if reason == self.complaint else log.warning
+        self.complaint = reason
         tell("hub is away, going on without it", address=self._address, reason=reason)
 
 
 def _words(error: BaseException) -> str:
+    if (of_tls := tls.words(error)) is not None:
+        return of_tls
     match error:
         case ConnectionClosed(rcvd=close) if close is not None:
             return f"the hub closed the connection: {close.reason or close.code}"

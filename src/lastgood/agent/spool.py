@@ -103,6 +103,10 @@ class Spool:
         """The highest number that the hub must come to before it knows all that we know."""
         return await self._do(self._file.owed)
 
+    async def depth(self) -> int:
+        """How many reports wait for the hub."""
+        return await self._do(self._file.depth)
+
     async def meet(self, acknowledged: int) -> Met:
         """Compare marks with the hub's first word, and offer it everything above from now on."""
         return await self._do(self._file.meet, acknowledged, self._clock())

@@ -152,6 +152,11 @@ class SpoolFile:
         (highest,) = self._db.execute("SELECT max(sequence) FROM reports").fetchone()
         return max(self.acknowledged, highest or 0)
 
+    def depth(self) -> int:
+        """How many reports wait."""
+        (count,) = self._db.execute("SELECT count(*) FROM reports").fetchone()
+        return int(count)
+
     def meet(self, acknowledged: int, at: datetime) -> Met:
         """Compare marks with a hub that has everything up to ``acknowledged``, and offer it the rest from now on."""
         if acknowledged > int(self._get("offered", "0")):

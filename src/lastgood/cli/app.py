@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from lastgood.cli import agent, check, dashboards, hub, hub_backup, repository, rules, source, up, user
+from lastgood.cli import (
+    agent,
+    alert,
+    channel,
+    check,
+    dashboards,
+    enrol_code,
+    host,
+    hub,
+    hub_backup,
+    repository,
+    rules,
+    source,
+    up,
+    user,
+)
 
 app = typer.Typer(
     name="lastgood",
@@ -27,6 +42,10 @@ app.command("dashboards")(dashboards.dashboards)
 app.command("rules")(rules.rules)
 app.command("version")(check.version)
 app.add_typer(agent.app, name="agent")
+app.add_typer(alert.app, name="alert")
+app.add_typer(channel.app, name="channel")
 app.add_typer(repository.app, name="repository")
 app.add_typer(source.app, name="source")
 app.add_typer(user.app, name="user")
+app.add_typer(host.app, name="host")
+app.add_typer(enrol_code.app, name="enrol-code")

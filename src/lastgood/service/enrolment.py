@@ -59,6 +59,8 @@ class Enrolment:
         self._keys = keys
         self._key = key
         self._clock = clock
+        self.most_of_address = MOST_OF_ADDRESS
+        """How many machines of one address may wait."""
 
     @property
     def hub(self) -> str:
@@ -154,10 +156,10 @@ class Enrolment:
             announced_at=now,
             expires_at=now + PENDING_FOR,
         )
-        keep = partial(rows.announce, host=host, most=MOST_PENDING, most_of_address=MOST_OF_ADDRESS)
+        keep = partial(rows.announce, host=host, most=MOST_PENDING, most_of_address=self.most_of_address)
         held = await self._database.write(keep)
         if isinstance(held, Full):
-            most = MOST_OF_ADDRESS if held.of_address else MOST_PENDING
+            most = self.most_of_address if held.of_address else MOST_PENDING
             whose = "of this address " if held.of_address else ""
             raise AccessError(
                 f"{most} machines {whose}wait for approval already; have some approved or rejected first, or use an "
@@ -235,7 +237,7 @@ class Enrolment:
         _check_proof(asked.new_key, asked.new_signature, wire.REKEY_CONTEXT, parts)
         if asked.step == "offer":
             if asked.new_key != host.key:
-                _check_proof(host.key, asked.signature, wire.REKEY_CONTEXT, parts)
+                await self._check_held(host, asked, parts)
             await self._hosts.offer_key(host.id, asked.new_key)
         elif asked.new_key not in (host.key, host.next_key):
             raise AccessError("The key was not offered before; run lastgood agent rotate-key again.", status=409)
@@ -244,6 +246,14 @@ class Enrolment:
         answer = Rekeyed(hub_key=text_of(self._keys.public_key))
         signature = sign(self._keys.private_key, wire.REKEYED_CONTEXT, *answer.parts(asked))
         return msgspec.structs.replace(answer, signature=text_of(signature))
+
+    async def _check_held(self, host: Host, asked: Rekey, parts: tuple[bytes, ...]) -> None:
+        """An offer is signed with the key in force; or with one that is in its place already, where the word of that
+        never came here."""
+        if host.next_key is not None and _fits(host.next_key, asked.signature, wire.REKEY_CONTEXT, parts):
+            await self._hosts.use_key(host.id, host.next_key)
+            return
+        _check_proof(host.key, asked.signature, wire.REKEY_CONTEXT, parts)
 
     def _digest(self, token: str) -> str:
         return keyed_digest(self._key, "enrolment code", token).hex()
@@ -259,6 +269,10 @@ def _name_for(asked: Redeem, held: EnrolCode) -> str:
 
 
 def _check_proof(key: str, signature: str, context: str, parts: tuple[bytes, ...]) -> None:
-    raw = bytes_of(key)
-    if len(raw) != KEY_BYTES or not verify(raw, bytes_of(signature), context, *parts):
+    if not _fits(key, signature, context, parts):
         raise AccessError("The signature does not fit the key; the request was altered, or the agent is broken.")
+
+
+def _fits(key: str, signature: str, context: str, parts: tuple[bytes, ...]) -> bool:
+    raw = bytes_of(key)
+    return len(raw) == KEY_BYTES and verify(raw, bytes_of(signature), context, *parts)

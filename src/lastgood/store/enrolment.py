@@ -122,9 +122,7 @@ def revoke_code(connection: Connection, code_id: str) -> bool:
     return connection.execute(query).rowcount > 0
 
 
-def announce(
-    connection: Connection, host: PendingHost, *, most: int, most_of_address: int
-) -> PendingHost | Full:
+def announce(connection: Connection, host: PendingHost, *, most: int, most_of_address: int) -> PendingHost | Full:
     """Keep an announcement, or answer the one that this key made before. Old ones make room."""
     connection.execute(delete(pending_hosts).where(pending_hosts.c.expires_at <= host.announced_at))
     held = find_pending(connection, host.key, host.announced_at)

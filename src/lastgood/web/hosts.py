@@ -6,35 +6,96 @@ import asyncio
 from functools import partial
 from typing import Annotated, Any
 
-from litestar import Request, Response, get
-from litestar.params import FromPath, FromQuery, QueryParameter
+import msgspec
+from litestar import Request, Response, delete, get, patch, post
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from lastgood.errors import AccessError
 from lastgood.fleet.fleet import FleetView
 from lastgood.web import lists, past, reader
+from lastgood.web.enrolment import PendingReading, all_pending
 from lastgood.web.faults import Missing
 from lastgood.web.lists import HostList
 from lastgood.web.overview import select, worst_first
 from lastgood.web.readings import HostReading
-from lastgood.web.render import page
+from lastgood.web.render import page, redirect
 from lastgood.web.session import site_of
 
 RECENT_RUNS = 15
+PENDING_SHOWN = 5
+
+
+class HostChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``name`` is what the host is called from now on; snapshots keep the name that it was enrolled with."""
+
+    name: Annotated[str, msgspec.Meta(max_length=300)]
 
 
 @get("/hosts", include_in_schema=False)
 async def hosts_page(request: Request[Any, Any, Any], q: FromQuery[str] = "") -> Response[bytes]:
-    return await asyncio.to_thread(_page, request, site_of(request).view(), q)
+    site = site_of(request)
+    return await asyncio.to_thread(_page, request, site.view(), q, await all_pending(site))
 
 
-def _page(request: Request[Any, Any, Any], view: FleetView, text: str) -> Response[bytes]:
+def _page(
+    request: Request[Any, Any, Any], view: FleetView, text: str, pending: list[PendingReading]
+) -> Response[bytes]:
     chosen = _select(view, text)
     sheet = lists.cut(chosen, lists.page_number(request), "/hosts", {"q": text}, partial(_place, view))
     rows = [reader.host_reading(view, host_id) for host_id in sheet.rows]
-    return page(request, "hosts.html", sheet=sheet, rows=rows, q=text, open_alerts=len(view.alerts))
+    return page(
+        request,
+        "hosts.html",
+        sheet=sheet,
+        rows=rows,
+        q=text,
+        open_alerts=len(view.alerts),
+        pending=pending[:PENDING_SHOWN],
+        waiting=len(pending),
+    )
 
 
 @get("/hosts/{host_id:str}", include_in_schema=False)
 async def host_page(request: Request[Any, Any, Any], host_id: FromPath[str]) -> Response[bytes]:
+    return await _host_page(request, host_id)
+
+
+@post("/hosts/{host_id:str}/rename", include_in_schema=False)
+async def rename(request: Request[Any, Any, Any], host_id: FromPath[str]) -> Response[bytes]:
+    name = str((await request.form()).get("name", ""))
+    try:
+        await site_of(request).hosts.rename(host_id, name, request.user.name)
+    except AccessError as fault:
+        if host_id not in site_of(request).view().hosts:
+            raise
+        return await _host_page(request, host_id, error=str(fault), status=fault.status)
+    return redirect(f"/hosts/{host_id}")
+
+
+@get("/hosts/{host_id:str}/remove", include_in_schema=False)
+async def confirm_removal(request: Request[Any, Any, Any], host_id: FromPath[str]) -> Response[bytes]:
+    """What would become of its sources, before anything happens."""
+    view = site_of(request).view()
+    _known(view, host_id)
+    sources = [view.sources[i] for i in view.sources_of_host.get(host_id, ())]
+    return page(
+        request,
+        "host_remove.html",
+        host=reader.host_reading(view, host_id),
+        names=sorted(source.name for source in sources)[: lists.ROWS],
+        total=len(sources),
+    )
+
+
+@post("/hosts/{host_id:str}/remove", include_in_schema=False)
+async def remove(request: Request[Any, Any, Any], host_id: FromPath[str]) -> Response[bytes]:
+    await site_of(request).hosts.remove(host_id, request.user.name)
+    return redirect("/hosts")
+
+
+async def _host_page(
+    request: Request[Any, Any, Any], host_id: str, *, error: str | None = None, status: int = 200
+) -> Response[bytes]:
     site = site_of(request)
     view, now, progress = site.view(), site.now(), site.progress()
     _known(view, host_id)
@@ -43,6 +104,8 @@ async def host_page(request: Request[Any, Any, Any], host_id: FromPath[str]) -> 
     return page(
         request,
         "host.html",
+        status=status,
+        error=error,
         host=reader.host_reading(view, host_id),
         rows=[reader.source_reading(view, source, now, progress) for source in sources[: lists.ROWS]],
         total=len(sources),
@@ -75,6 +138,20 @@ async def get_host(request: Request[Any, Any, Any], host_id: FromPath[str]) -> H
     return reader.host_reading(view, host_id)
 
 
+@patch("/api/v1/hosts/{host_id:str}", tags=["hosts"], summary="Rename a host")
+async def change_host(
+    request: Request[Any, Any, Any], host_id: FromPath[str], data: JSONBody[HostChange]
+) -> HostReading:
+    site = site_of(request)
+    host = await site.hosts.rename(host_id, data.name, request.user.name)
+    return reader.host_reading(site.view(), host.id)
+
+
+@delete("/api/v1/hosts/{host_id:str}", tags=["hosts"], summary="Remove a host with its sources; no backup is touched")
+async def remove_host(request: Request[Any, Any, Any], host_id: FromPath[str]) -> None:
+    await site_of(request).hosts.remove(host_id, request.user.name)
+
+
 def _select(view: FleetView, text: str) -> list[str]:
     return [host_id for host_id, host in view.hosts.items() if lists.matches(text, host.name)]
 
@@ -89,4 +166,14 @@ def _known(view: FleetView, host_id: str) -> None:
         raise Missing("No host has this id; it may have been removed.")
 
 
-ROUTES = (hosts_page, host_page, list_hosts, get_host)
+ROUTES = (
+    hosts_page,
+    host_page,
+    rename,
+    confirm_removal,
+    remove,
+    list_hosts,
+    get_host,
+    change_host,
+    remove_host,
+)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from lastgood.auth.identity import fingerprint
 from lastgood.fleet.expect import LedgerRow
 from lastgood.fleet.fleet import FleetView
 from lastgood.fleet.judge import verdict
@@ -31,6 +32,7 @@ from lastgood.web.readings import (
     SourceReading,
     TrialReading,
 )
+from lastgood.wire.enrolment import bytes_of
 from lastgood.wire.frames import Progress
 
 RANK = {state: rank for rank, state in enumerate(WORST_FIRST)}
@@ -106,6 +108,7 @@ def host_reading(view: FleetView, host_id: str) -> HostReading:
         seen_at=presence.seen_at,
         observed_at=presence.observed_at,
         enrolled_at=host.enrolled_at,
+        fingerprint=fingerprint(bytes_of(host.key)),
         state=worst(state_of(view, source_id) for source_id in ids),
         sources=len(ids),
         open_alerts=view.open_alerts_of_host.get(host_id, 0),

@@ -74,7 +74,8 @@ class SourceReading(msgspec.Struct, frozen=True, kw_only=True):
 class HostReading(msgspec.Struct, frozen=True, kw_only=True):
     """A machine with an agent. ``state`` is that of its worst source, None without sources.
 
-    ``orders_taken`` is whether its agent follows its newest orders, None while it is away.
+    ``orders_taken`` is whether its agent follows its newest orders, None while it is away. ``fingerprint`` is that of
+    the agent's key.
     """
 
     id: str
@@ -84,6 +85,7 @@ class HostReading(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: datetime | None
     observed_at: datetime | None
     enrolled_at: datetime
+    fingerprint: str
     state: State | None
     sources: int
     open_alerts: int

@@ -1,0 +1,307 @@
+"""How machines come in, for machines and programs: codes, announcements, and the word that somebody gives on them.
+
+Comes in: requests of agents that nobody knows yet, and of people's programs. Goes out: signed answers, readings. The
+one rule: the three routes of unknown machines carry their own signatures, are bounded in size and counted an address
+before anything is looked up, and look at no cookie. Shapes of ``wire/enrolment.py``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar import Request, delete, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from lastgood.agent.address import is_loopback
+from lastgood.auth.identity import fingerprint
+from lastgood.service.enrolment import MOST_PENDING, Minted
+from lastgood.store import enrolment as rows
+from lastgood.store.enrolment import EnrolCode, PendingHost
+from lastgood.web import lists, reader
+from lastgood.web.access import SignInLimits
+from lastgood.web.faults import Missing, TooMany
+from lastgood.web.limits import Attempts, address_key
+from lastgood.web.readings import HostReading
+from lastgood.web.session import caller_address, site_of
+from lastgood.web.site import Site
+from lastgood.wire.enrolment import (
+    ANNOUNCE_PATH,
+    PATH,
+    REKEY_PATH,
+    Announce,
+    Announced,
+    Enrolled,
+    Redeem,
+    Rekey,
+    Rekeyed,
+    bytes_of,
+)
+
+LARGEST_BODY = 8 * 1024
+MACHINES = {"public": True, "signed": True}
+
+Word = Annotated[str, msgspec.Meta(max_length=300)]
+
+
+class NewCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A code to be made: for a machine that will be called ``name`` (None: as it calls itself), or with ``host_id``
+    for a new agent of a host that is here already and keeps its sources."""
+
+    name: Word | None = None
+    host_id: Word | None = None
+
+
+class MadeCode(msgspec.Struct, frozen=True, kw_only=True):
+    """``code`` is shown this once; ``command`` is the line to run on the machine."""
+
+    id: str
+    code: str
+    command: str
+    name: str | None
+    expires_at: datetime
+
+
+class CodeReading(msgspec.Struct, frozen=True, kw_only=True):
+    """A code that was handed out; ``host_id`` says which host came of it, or is to get a new agent by it."""
+
+    id: str
+    name: str | None
+    created_by: str
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+    host_id: str | None
+    anew: bool
+
+
+class CodeList(msgspec.Struct, frozen=True, kw_only=True):
+    """Codes of the last hour, oldest first; ``next_cursor`` is None on the last page."""
+
+    items: list[CodeReading]
+    next_cursor: str | None
+
+
+class PendingReading(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine that announced itself and waits. ``address`` is where it spoke from; the rest is its own word, and
+    only ``fingerprint`` tells which machine it is."""
+
+    id: str
+    name: str
+    fingerprint: str
+    address: str
+    hostname: str
+    agent_version: str
+    system: str
+    announced_at: datetime
+    expires_at: datetime
+
+
+class PendingList(msgspec.Struct, frozen=True, kw_only=True):
+    """Oldest first; ``next_cursor`` goes into ``cursor`` of the next request, None on the last page."""
+
+    items: list[PendingReading]
+    total: int
+    next_cursor: str | None
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``fingerprint`` is the one that the machine itself shows; ``name`` gives it another name."""
+
+    fingerprint: Word
+    name: Word | None = None
+
+
+# --- machines ------------------------------------------------------------------------------------------------------
+
+
+@post(
+    PATH,
+    opt=MACHINES,
+    request_max_body_size=LARGEST_BODY,
+    status_code=200,
+    tags=["enrolment"],
+    summary="For agents: use an enrolment code",
+)
+async def redeem(request: Request[Any, Any, Any], data: JSONBody[Redeem]) -> Enrolled:
+    attempts, key = _limits(request).enrolling, address_key(caller_address(request))
+    _count(request, attempts, key)
+    answer = await site_of(request).enrolment.redeem(data)
+    attempts.forgive(key)  # whoever has codes that work is no guesser: a hundred machines may share an address
+    return answer
+
+
+@post(
+    ANNOUNCE_PATH,
+    opt=MACHINES,
+    request_max_body_size=LARGEST_BODY,
+    status_code=200,
+    tags=["enrolment"],
+    summary="For agents: ask to be let in, and how that stands",
+)
+async def announce(request: Request[Any, Any, Any], data: JSONBody[Announce]) -> Announced:
+    site, limits, address = site_of(request), _limits(request), caller_address(request)
+    _count(request, limits.asking, f"{address_key(address)} {data.key}")
+    standing = await site.enrolment.standing(data)
+    if standing is not None:
+        return standing
+    _count(request, limits.announcing, address_key(address))
+    return await site.enrolment.announce(data, address_key(address) if address is not None else "")
+
+
+@post(
+    REKEY_PATH,
+    opt=MACHINES,
+    request_max_body_size=LARGEST_BODY,
+    status_code=200,
+    tags=["enrolment"],
+    summary="For agents: change the key",
+)
+async def rekey(request: Request[Any, Any, Any], data: JSONBody[Rekey]) -> Rekeyed:
+    attempts, key = _limits(request).enrolling, address_key(caller_address(request))
+    _count(request, attempts, key)
+    answer = await site_of(request).enrolment.rekey(data)
+    attempts.forgive(key)
+    return answer
+
+
+# --- programs ------------------------------------------------------------------------------------------------------
+
+
+@post("/api/v1/enrol-codes", tags=["enrolment"], summary="Make an enrolment code")
+async def make_code(request: Request[Any, Any, Any], data: JSONBody[NewCode]) -> MadeCode:
+    site = site_of(request)
+    minted = await site.enrolment.make_code(request.user.name, name=data.name, for_host=data.host_id)
+    return made_reading(site, minted)
+
+
+@get("/api/v1/enrol-codes", tags=["enrolment"], summary="Enrolment codes of the last hour")
+async def list_codes(
+    request: Request[Any, Any, Any],
+    limit: FromQuery[int] = lists.DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
+) -> CodeList:
+    site, most = site_of(request), lists.check_limit(limit)
+    found = await site.read(partial(rows.list_codes, now=site.now(), after=cursor, limit=most + 1))
+    items = [code_reading(code) for code in found[:most]]
+    return CodeList(items=items, next_cursor=items[-1].id if len(found) > most else None)
+
+
+@delete("/api/v1/enrol-codes/{code_id:str}", tags=["enrolment"], summary="Revoke an unused enrolment code")
+async def revoke_code(request: Request[Any, Any, Any], code_id: FromPath[str]) -> None:
+    if not await site_of(request).write(partial(rows.revoke_code, code_id=code_id)):
+        raise Missing("No unused code has this id.")
+
+
+@get("/api/v1/pending-hosts", tags=["enrolment"], summary="Machines that announced themselves and wait")
+async def list_pending(
+    request: Request[Any, Any, Any],
+    limit: FromQuery[int] = lists.DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
+) -> PendingList:
+    most = lists.check_limit(limit)
+    found = await all_pending(site_of(request))
+    items = [one for one in found if cursor is None or one.id > cursor]
+    following = items[most - 1].id if len(items) > most else None
+    return PendingList(items=items[:most], total=len(found), next_cursor=following)
+
+
+@post(
+    "/api/v1/pending-hosts/{pending_id:str}/approve",
+    tags=["enrolment"],
+    summary="Make a waiting machine a host",
+    status_code=200,
+)
+async def approve(
+    request: Request[Any, Any, Any], pending_id: FromPath[str], data: JSONBody[Approval]
+) -> HostReading:
+    site = site_of(request)
+    host = await site.enrolment.approve(pending_id, data.fingerprint, request.user.name, data.name)
+    return reader.host_reading(site.view(), host.id)
+
+
+@post(
+    "/api/v1/pending-hosts/{pending_id:str}/reject",
+    tags=["enrolment"],
+    summary="Turn a waiting machine away",
+    status_code=200,
+)
+async def reject(request: Request[Any, Any, Any], pending_id: FromPath[str]) -> PendingReading:
+    return pending_reading(await site_of(request).enrolment.reject(pending_id, request.user.name))
+
+
+async def all_pending(site: Site) -> list[PendingReading]:
+    """Every machine that waits, oldest first; there are never very many."""
+    found = await site.read(partial(rows.list_pending, now=site.now(), after=None, limit=MOST_PENDING))
+    return [pending_reading(host) for host in found]
+
+
+def made_reading(site: Site, minted: Minted) -> MadeCode:
+    code = minted.text.reveal()
+    return MadeCode(
+        id=minted.row.id,
+        code=code,
+        command=command(str(site.settings.server.public_url), code),
+        name=minted.row.name,
+        expires_at=minted.row.expires_at,
+    )
+
+
+def command(base: str, code: str) -> str:
+    """The line that makes a machine a host."""
+    parts = urlsplit(base)
+    plain = parts.scheme == "http" and not is_loopback(parts.hostname or "")
+    return f"lastgood agent enrol {base} {code}" + (" --insecure" if plain else "")
+
+
+def code_reading(code: EnrolCode) -> CodeReading:
+    return CodeReading(
+        id=code.id,
+        name=code.host_name or code.name,
+        created_by=code.created_by,
+        created_at=code.created_at,
+        expires_at=code.expires_at,
+        used_at=code.used_at,
+        host_id=code.host_id or code.for_host,
+        anew=code.for_host is not None,
+    )
+
+
+def pending_reading(host: PendingHost) -> PendingReading:
+    return PendingReading(
+        id=host.id,
+        name=host.name,
+        fingerprint=fingerprint(bytes_of(host.key)),
+        address=host.address,
+        hostname=host.hostname,
+        agent_version=host.agent_version,
+        system=host.system,
+        announced_at=host.announced_at,
+        expires_at=host.expires_at,
+    )
+
+
+def _limits(request: Request[Any, Any, Any]) -> SignInLimits:
+    limits: SignInLimits = request.app.state.limits
+    return limits
+
+
+def _count(request: Request[Any, Any, Any], attempts: Attempts, key: str) -> None:
+    if (wait := attempts.wait(key, site_of(request).now())) is not None:
+        raise TooMany(wait)
+
+
+ROUTES = (
+    redeem,
+    announce,
+    rekey,
+    make_code,
+    list_codes,
+    revoke_code,
+    list_pending,
+    approve,
+    reject,
+)
