@@ -15,7 +15,6 @@ from tests.flow.hub import lastgood
 from tests.flow.test_kill_hub import Agent, Hub, enrol, quiet_port, runs_kept, soundness
 from tests.waiting import until
 
-PASSPHRASE = "correct horse battery staple"
 MORE = 60
 
 
@@ -32,9 +31,7 @@ async def test_agents_return_to_a_hub_restored_on_another_machine_and_nothing_is
     new = Hub(tmp_path / "new", old.port)
     hub_key = await enrol(old.folder, agents, begin)
     url = f"ws://127.0.0.1:{old.port}/ws/agent"
-    backup, secret = str(tmp_path / "hub.age"), tmp_path / "passphrase"
-    secret.write_text(PASSPHRASE + "\n")
-    opens = ("--passphrase-file", str(secret))
+    backup, kit = str(tmp_path / "hub.age"), tmp_path / "kit.txt"
     await old.begin()
     try:
         await old.serving()
@@ -45,13 +42,15 @@ async def test_agents_return_to_a_hub_restored_on_another_machine_and_nothing_is
                 return all(agent.spool.acknowledged > known + MORE for agent, known in pairs)
 
             await until(lambda: further([0, 0]), "the hub knows of some runs")
-            said = await command("backup-hub", backup, "--data-dir", str(old.folder), *opens)
-            assert "passphrase opens it" in said
+            kit.write_text(await command("recovery-kit", "--take", "--data-dir", str(old.folder)))
+            said = await command("backup-hub", backup, "--data-dir", str(old.folder))
+            assert "the recovery key opens it" in said
             backed_up = [agent.spool.acknowledged for agent in agents]
             await until(lambda: further(backed_up), "the hub knows of runs that its backup does not")
             await old.end(signal.SIGKILL)
             forgotten = [agent.spool.acknowledged for agent in agents]
 
+            opens = ("--recovery-key-file", str(kit))
             said = await command("restore-hub", backup, "--data-dir", str(new.folder), *opens)
             assert "no new enrolment" in said
             assert soundness(new.folder) == "ok"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
@@ -44,7 +44,7 @@ def backup_hub(
     Example: lastgood backup-hub /mnt/backup/hub.age
     """
     from lastgood.clock import now
-    from lastgood.service.safekeeping import Places, back_up
+    from lastgood.service.safekeeping import Places, back_up, note_backup
 
     if recipient is not None and passphrase_file is not None:
         raise ConfigError("Give --recipient or --passphrase-file, not both: a file opens in one way.")
@@ -65,6 +65,8 @@ def backup_hub(
             raise LastgoodError(
                 f"The backup could not be written ({error.strerror}: {error.filename or to})."
             ) from error
+    with suppress(OSError):  # the backup is what counts; that the hub knows of it is a courtesy
+        note_backup(folder, made.made_at, "standard output" if to == "-" else str(Path(to).absolute()))
     if size is not None:
         opens = "its passphrase" if passphrase is not None else "the recovery key"
         typer.echo(

@@ -35,6 +35,7 @@ from lastgood.store.folder import LOCK_NAME
 FORMAT = 1
 MANIFEST = "manifest.json"
 KEY = "secret.key"
+NOTE = "last-backup.json"
 BESIDE = "beside/"
 """Small files of the data folder: passwords and tokens that the quick start keeps there."""
 
@@ -55,6 +56,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     program: str
     key_file: str
     """Where the hub kept its secret key."""
+
+
+class LastBackup(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest backup that was written whole, as a note in the data folder."""
+
+    made_at: datetime
+    to: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +116,21 @@ def back_up(
     return manifest
 
 
+def note_backup(data_dir: Path, made_at: datetime, to: str) -> None:
+    """Have the hub know of a backup. Raises OSError."""
+    draft = data_dir / f".{NOTE}.{os.getpid()}"
+    _write(io.BytesIO(msgspec.json.encode(LastBackup(made_at=made_at, to=to))), draft)
+    draft.rename(data_dir / NOTE)
+
+
+def last_backup(data_dir: Path) -> LastBackup | None:
+    """The newest backup that anybody noted; None if there was none, or the note cannot be read."""
+    try:
+        return msgspec.json.decode((data_dir / NOTE).read_bytes(), type=LastBackup)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
 def restore(
     locked: IO[bytes], folder: Path, at: datetime, *, key: Secret | None = None, passphrase: Secret | None = None
 ) -> Recovered:
@@ -159,7 +182,7 @@ def _fitting(database: Path, key_file: Path) -> str:
 
 def _beside(places: Places) -> list[Path]:
     """The small files of the data folder that no start makes anew."""
-    known = {places.key_file.absolute(), (places.data_dir / LOCK_NAME).absolute()}
+    known = {path.absolute() for path in (places.key_file, places.data_dir / LOCK_NAME, places.data_dir / NOTE)}
     found = [
         path
         for path in sorted(places.data_dir.iterdir())

@@ -19,6 +19,7 @@ from lastgood.model.repository import RepositoryState
 from lastgood.model.source import WORST_FIRST, Source, State
 from lastgood.web import lists, reader
 from lastgood.web.readings import FleetReading
+from lastgood.web.recovery import reminders
 from lastgood.web.render import page
 from lastgood.web.session import site_of
 from lastgood.web.summary import fleet_reading
@@ -33,12 +34,16 @@ async def overview(
     request: Request[Any, Any, Any], host: FromQuery[str] = "", q: FromQuery[str] = ""
 ) -> Response[bytes]:
     wanted = {"state": request.query_params.get("state", ""), "host": host, "q": q}
-    site = site_of(request)
-    return await asyncio.to_thread(_page, request, site.view(), dict(site.progress()), wanted)
+    site, care = site_of(request), await reminders(request)
+    return await asyncio.to_thread(_page, request, site.view(), dict(site.progress()), wanted, care)
 
 
 def _page(
-    request: Request[Any, Any, Any], view: FleetView, progress: dict[str, Progress], wanted: dict[str, str]
+    request: Request[Any, Any, Any],
+    view: FleetView,
+    progress: dict[str, Progress],
+    wanted: dict[str, str],
+    care: list[str],
 ) -> Response[bytes]:
     site, host = site_of(request), wanted["host"]
     now = site.now()
@@ -49,6 +54,7 @@ def _page(
         request,
         "overview.html" if view.sources else "empty.html",
         summary=summary,
+        care=care,
         sheet=sheet,
         rows=[reader.source_reading(view, source, now, progress) for source in sheet.rows],
         wanted=wanted,
