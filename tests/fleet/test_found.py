@@ -10,7 +10,7 @@ import pytest
 from lastgood.errors import LastgoodError
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.found import MOST_FOUND, MOST_NEW, OWNERLESS, SILENT
-from lastgood.fleet.judge import source_state
+from lastgood.fleet.judge import source_state, verdict
 from lastgood.model import fact
 from lastgood.model.job import Outcome, Schedule
 from lastgood.model.repository import HUB
@@ -521,3 +521,28 @@ def test_a_found_source_never_waits_for_an_agents_presence() -> None:
     vault = a_vault()
     assert vault.fleet.presence_of(vault.one.host_id).connected is False
     assert isinstance(vault.evidence().observed_at, datetime)
+
+
+def test_a_part_of_a_look_says_nothing_of_what_is_not_in_it() -> None:
+    vault = a_vault(11, "/a")
+    vault.nightly(FIRST, 11, "nas", "/b")
+    everything = vault.listed.copy()
+    vault.listed = [one for one in everything if one.paths == ("/b",)]
+    vault.look(LOOKED + HOUR, part=True, truncated=True)
+    assert [one.name for one in vault.found] == ["/a", "/b"]
+    assert vault.evidence(vault.called("/b")).snapshots == 11
+    assert vault.evidence(vault.called("/a")).finding is None
+    evidence = vault.fleet.repository_evidence_of(vault.repository.id)
+    assert (evidence.surveyed_at, evidence.whole_at, vault.kinds) == (LOOKED, LOOKED, [])
+    vault.listed = everything
+    changes = vault.look(LOOKED + HOUR)
+    assert changes.found == set()
+    assert vault.state(LOOKED + 2 * HOUR, vault.called("/b")) is State.GOOD
+
+
+def test_a_whole_look_that_shows_nothing_new_is_a_look_all_the_same() -> None:
+    vault = a_vault()
+    before = vault.evidence()
+    vault.look(LOOKED + 4 * HOUR)
+    assert vault.evidence() is before
+    assert verdict(vault.fleet, vault.one.id, LOOKED + 5 * HOUR).observed_at == LOOKED + 4 * HOUR

@@ -46,13 +46,14 @@ _Said = tuple[DoubtKind, str, str]
 def misdated(before: RepositoryEvidence, told: SnapshotsListed) -> tuple[str, ...]:
     """The snapshots that were ever seen before the moment they claim; one that is not listed any more is let go."""
     known = set(before.misdated)
-    found = [
+    found = list(before.misdated) if told.part else []
+    found += [
         point.id
         for one in told.series
         for point in one.newest
         if point.started_at > told.listed_at + AHEAD or point.id in known
     ]
-    return tuple(sorted(found)[:MOST_MISDATED])
+    return tuple(sorted(set(found))[:MOST_MISDATED])
 
 
 def of_look(fleet: Fleet, after: RepositoryEvidence, told: SnapshotsListed) -> tuple[Doubt, ...]:

@@ -114,8 +114,9 @@ def _known_one(fleet: Fleet, source: Source, seen: _Look, changes: Changes) -> N
             return
     before = fleet.evidence.get(source.id, NO_EVIDENCE)
     if _is_as_it_was(before, series, seen):
-        fleet.evidence[source.id] = replace(before, observed_at=newest(before.observed_at, seen.told.listed_at))
-        changes.sources.add(source.id)
+        if seen.told.truncated:
+            fleet.evidence[source.id] = replace(before, observed_at=newest(before.observed_at, seen.told.listed_at))
+            changes.sources.add(source.id)
         return
     after = _evidence(source, before, series, seen, changes)
     woken = before.habit is not None and after.habit is not None and after.habit.starts[:1] > before.habit.starts[:1]
@@ -207,6 +208,7 @@ def _evidence(
     after = _edited(after, points)
     if not told.truncated:
         after = _gone(source, after, points, series, told)
+    if told.part or not told.truncated:
         after = replace(after, snapshots=sum(one.count for one in series))
     after = replace(after, observed_at=newest(before.observed_at, told.listed_at))
     return expect(source, after)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from lastgood.fleet.reason import reason
-from lastgood.fleet.weigh import DAMAGED, is_accepted
+from lastgood.fleet.weigh import DAMAGED, is_accepted, newest
 from lastgood.model.host import Host, Presence
 from lastgood.model.job import Outcome, Run
 from lastgood.model.repository import Probe, Repository, RepositoryEvidence, RepositoryState
@@ -66,7 +66,16 @@ class Verdict:
 
 def observed_at(known: Known, source: Source, now: datetime) -> datetime | None:
     """The last moment for which we know what happened to it: now, while its agent is connected and in step."""
-    return last_known_at(known.presence_of(source.host_id), known.evidence_of(source.id).observed_at, now)
+    return last_known_at(known.presence_of(source.host_id), told_at(known, source), now)
+
+
+def told_at(known: Known, source: Source) -> datetime | None:
+    """The last moment that facts speak of; of a found source every whole look does."""
+    told = known.evidence_of(source.id).observed_at
+    if not source.is_found:
+        return told
+    whole_at = known.repository_evidence_of(source.repository_id).whole_at
+    return told if whole_at is None else newest(told, whole_at)
 
 
 def last_known_at(presence: Presence, told_at: datetime | None, now: datetime) -> datetime | None:

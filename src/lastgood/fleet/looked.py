@@ -96,8 +96,11 @@ def snapshots_listed(fleet: Fleet, told: fact.SnapshotsListed, changes: Changes)
         _prove_last_backup(fleet, source_id)
     if fleet.repositories[told.repository_id].watched_by is not None:
         found.look(fleet, told, frozenset(misdated), before.surveyed_at, changes)
-    after = replace(before, snapshots=told.total, surveyed_at=told.listed_at, misdated=misdated)
-    after = replace(after, doubts=doubts.of_look(fleet, after, told))
+    after = replace(before, snapshots=told.total, misdated=misdated)
+    if not told.part:
+        whole_at = before.whole_at if told.truncated else told.listed_at
+        after = replace(after, surveyed_at=told.listed_at, whole_at=whole_at)
+        after = replace(after, doubts=doubts.of_look(fleet, after, told))
     if not _is_old(told.listed_at, before.observed_at):
         after = replace(after, probe=Probe.READY, init_failed=False, message=None, observed_at=told.listed_at)
     fleet.repository_evidence[told.repository_id] = after

@@ -7,6 +7,7 @@ one snapshot to the next: tags and their edits, dates in paths, the names of con
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from lastgood.model.repository import SnapshotSeries
 from lastgood.model.source import Series, Source
@@ -29,15 +30,23 @@ _CHANGING = re.compile(
 
 
 def series_key(one: SnapshotSeries) -> Series:
+    """What these snapshots are known by."""
+    return _key(one.hostname, one.tags, one.paths)
+
+
+@lru_cache(maxsize=16_384)  # each look asks for the same ones again
+def _key(hostname: str, tags: tuple[str, ...], paths: tuple[str, ...]) -> Series:
     """What these snapshots are known by: host and paths, without what changes from one to the next.
 
     Tags tell apart what came from standard input, which has no path of its own, and an ``lg:`` tag stays in the key:
     it names an owner, even one that is not known here.
     """
-    hostname = "*" if _CONTAINER.fullmatch(one.hostname) else one.hostname
-    paths = tuple(sorted({_CHANGING.sub("*", path) for path in one.paths}))
-    tags = one.tags if all(_is_standard_input(path) for path in one.paths) else _owner_tags(one)
-    return Series(hostname=hostname, paths=paths, tags=tuple(sorted(tags)))
+    telling = tags if all(_is_standard_input(path) for path in paths) else _owner_tags(tags)
+    return Series(
+        hostname="*" if _CONTAINER.fullmatch(hostname) else hostname,
+        paths=tuple(sorted({_CHANGING.sub("*", path) for path in paths})),
+        tags=tuple(sorted(telling)),
+    )
 
 
 def is_ours_to_wake(source: Source) -> bool:
@@ -45,8 +54,8 @@ def is_ours_to_wake(source: Source) -> bool:
     return source.archived_by is not None and source.archived_by.startswith(OURS)
 
 
-def _owner_tags(one: SnapshotSeries) -> tuple[str, ...]:
-    return tuple(tag for tag in one.tags if tag.startswith(OWNER))
+def _owner_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(tag for tag in tags if tag.startswith(OWNER))
 
 
 def _is_standard_input(path: str) -> bool:

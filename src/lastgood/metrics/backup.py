@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from lastgood.fleet.fleet import FleetView
-from lastgood.fleet.judge import last_known_at
+from lastgood.fleet.judge import last_known_at, told_at
 from lastgood.fleet.weigh import is_proven_good
 from lastgood.metrics.entities import REPOSITORY, SOURCE, aged_value, epoch
 from lastgood.metrics.family import Aged, Family, Instant, Type, Value
@@ -102,7 +102,8 @@ def _due(view: FleetView, source_id: str) -> Value:
 
 
 def _observed_base(view: FleetView, source_id: str) -> object:
-    return view.sources[source_id].host_id, view.evidence_of(source_id).observed_at
+    source = view.sources[source_id]
+    return source.host_id, told_at(view, source)
 
 
 def _observed(now: Instant, base: tuple[str | None, datetime | None]) -> int | None:

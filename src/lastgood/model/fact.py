@@ -115,7 +115,10 @@ class LocksListed(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotsListed(Fact):
-    """A survey of a whole repository: ``total`` snapshots; series beyond the sender's bound are counted only."""
+    """A survey of a whole repository: ``total`` snapshots; series beyond the sender's bound are counted only.
+
+    A ``part`` shows some series of a survey that is told in pieces, and says nothing of the others.
+    """
 
     repository_id: str
     listed_at: datetime
@@ -123,6 +126,7 @@ class SnapshotsListed(Fact):
     series: tuple[SnapshotSeries, ...]
     truncated: bool = False
     duplicates: int = 0
+    part: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,7 +143,8 @@ class RepositoryEvidence:
 
     ``upkeep`` is when each kind of upkeep last went well. A check found damage at ``damaged_at`` (reading
     ``damaged_subset`` of the data), and none that looked as deep was clean since.
-    ``misdated`` are snapshots that were seen before the moment they claim; they never count.
+    ``misdated`` are snapshots that were seen before the moment they claim; they never count. ``whole_at`` is the
+    moment of the last look that showed every series: it speaks for those as well of which it showed nothing new.
     """
 
     probe: Probe = Probe.UNKNOWN
@@ -164,6 +165,7 @@ class RepositoryEvidence:
     damaged_subset: str | None = None
     doubts: tuple[Doubt, ...] = ()
     misdated: tuple[str, ...] = ()
+    whole_at: datetime | None = None
 
     def upkeep_at(self, kind: RunKind) -> datetime | None:
         """When upkeep of this kind last went well."""

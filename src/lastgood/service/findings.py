@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -146,8 +146,19 @@ class Findings:
     def _alert_facts(self, entity: Entity, now: datetime) -> list[Fact]:
         kind, entity_id = entity
         fleet = self._fleet
-        if entity_id not in (fleet.sources if kind == "source" else fleet.hosts):
-            return []
+        things: dict[str, Mapping[str, object]] = {
+            "source": fleet.sources,
+            "host": fleet.hosts,
+            "repository": fleet.repositories,
+        }
+        if entity_id not in things[kind]:  # a found source may end while something is open about it
+            return lifecycle.reconcile(
+                [fleet.alerts[key] for key in fleet.alerts_of_entity.get(entity, ())],
+                (),
+                now,
+                lambda: ulid(now),
+                fleet.hosts,
+            )
         if kind == "source" and rules.is_held(fleet, entity_id, now):
             return []
         found = []

@@ -2,7 +2,7 @@
 
 Comes in: which repositories, and their credentials; asked for or on their own timetable, and at once when a snapshot
 is overdue. Goes out: the facts that an agent's look would state, from ``hub:lookout``. The one rule: no repository
-waits for another that does not answer; such a one is asked less and less often, and what was known stays with its age.
+waits for another that does not answer; such a one is asked less and less often, and what was known keeps its age.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import msgspec
 import structlog
 
 from lastgood.agent.places import place
 from lastgood.clock import Clock
 from lastgood.errors import LastgoodError, StoreError
 from lastgood.fleet.fleet import Fleet
-from lastgood.fleet.found import MOST_FOUND, MOST_NEW
 from lastgood.model.fact import Fact
 from lastgood.model.repository import HUB, Probe, Repository, Slot
 from lastgood.service.assignment import FindHeld
@@ -36,23 +36,40 @@ LEAST_INTERVAL = timedelta(seconds=60)
 LONGEST_PAUSE = timedelta(hours=1)
 MEASURE_INTERVAL = timedelta(days=1)
 AFTER_DEADLINE = timedelta(seconds=1)
+MOST_DOUBLINGS = 16
 HEALTHY_AT_ONCE = 2
 FAILING_AT_ONCE = 1
 MEASURED_AT_ONCE = 1
 CHECK_SECONDS = 1.0
+SERIES_AT_ONCE = 50
+BODY_BYTES = 16 * 1024 * 1024
+"""Nothing travels as a frame here."""
 
 Take = Callable[[Sequence[Fact]], Awaitable[None]]
 
 
 @dataclass(slots=True)
-class _Watched:
-    """What is remembered of one repository: when it was last looked into, and how often that failed since."""
+class Timetable:
+    """What is remembered of one repository: when it was looked into, how often that failed since, what comes next."""
 
     looked_at: datetime | None = None
     measured_at: datetime | None = None
     deadline_at: datetime | None = None
     failures: int = 0
     wanted: bool = False
+
+    def is_due(self, interval: timedelta, now: datetime) -> bool:
+        """Whether to look now; ``deadline_at`` is when the time of the next snapshot has run out."""
+        last = self.looked_at
+        if last is None or self.wanted or now < last:  # a clock that was set back would put it off for long
+            return True
+        interval = max(interval, LEAST_INTERVAL)
+        if self.failures:
+            longer: timedelta = interval * 2 ** min(self.failures - 1, MOST_DOUBLINGS)
+            return now - last >= min(longer, max(LONGEST_PAUSE, interval))
+        if now - last < LEAST_INTERVAL:
+            return False
+        return now - last >= interval or (self.deadline_at is not None and now >= self.deadline_at + AFTER_DEADLINE)
 
 
 class Lookout:
@@ -65,7 +82,7 @@ class Lookout:
         self._clock = clock
         self._lease = lease
         self._restic = restic
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, Timetable] = {}
         self._looking: dict[str, asyncio.Task[None]] = {}
         self._healthy = asyncio.Semaphore(HEALTHY_AT_ONCE)
         self._failing = asyncio.Semaphore(FAILING_AT_ONCE)
@@ -74,8 +91,13 @@ class Lookout:
 
     def look(self, repository_id: str) -> None:
         """Look into this repository as soon as may be."""
-        self._watched.setdefault(repository_id, _Watched()).wanted = True
+        self._watched.setdefault(repository_id, Timetable()).wanted = True
         self._wake.set()
+
+    @property
+    def looking(self) -> int:
+        """How many repositories are being looked into."""
+        return len(self._looking)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -101,23 +123,12 @@ class Lookout:
         found = []
         for repository_id in ids:
             repository = self._fleet.repositories[repository_id]
-            watched = self._watched.setdefault(repository_id, _Watched())
-            if repository_id not in self._looking and self._is_due(repository, watched, now):
+            watched = self._watched.setdefault(repository_id, Timetable())
+            if repository_id not in self._looking and watched.is_due(
+                timedelta(seconds=repository.watch_seconds), now
+            ):
                 found.append(repository)
         return found
-
-    def _is_due(self, repository: Repository, watched: _Watched, now: datetime) -> bool:
-        last = watched.looked_at
-        if last is None or watched.wanted or now < last:  # a clock that was set back would put it off for long
-            return True
-        if now - last < LEAST_INTERVAL:
-            return False
-        interval = max(timedelta(seconds=repository.watch_seconds), LEAST_INTERVAL)
-        if watched.failures:
-            longer: timedelta = interval * 2 ** min(watched.failures - 1, 16)
-            return now - last >= min(longer, max(LONGEST_PAUSE, interval))
-        deadline_at = watched.deadline_at
-        return now - last >= interval or (deadline_at is not None and now >= deadline_at + AFTER_DEADLINE)
 
     def _next_deadline(self, repository_id: str) -> datetime | None:
         """When the time of the next snapshot will have run out: from then on somebody waits for our word."""
@@ -157,7 +168,9 @@ class Lookout:
             # What is made while restic reads may be missing in its answer: a listing speaks for its beginning.
             listing_at = self._clock()
             found = await self._restic.snapshots(there)
-            told = await asyncio.to_thread(survey.snapshots, repository.id, found, listing_at, watched=True)
+            told = await asyncio.to_thread(
+                survey.snapshots, repository.id, found, listing_at, watched=True, body_bytes=BODY_BYTES
+            )
             await self._tell_snapshots(told)
             listing_at = self._clock()
             await self._tell([survey.locks(repository.id, await self._restic.locks(there), listing_at)])
@@ -173,14 +186,14 @@ class Lookout:
         return len(found)
 
     async def _tell_snapshots(self, told: Snapshots) -> None:
-        """A fact finds a bounded number of new sources, so a first look may have to be told several times."""
-        for _ in range(MOST_FOUND // MOST_NEW):
-            before = len(self._fleet.sources_of_repository.get(told.repository_id, ()))
-            await self._tell([told])
-            if len(self._fleet.sources_of_repository.get(told.repository_id, ())) - before < MOST_NEW:
-                return
+        """A fact is learned in one piece, so that of many series is told in parts first; then it holds little new."""
+        for begin in range(0, len(told.series), SERIES_AT_ONCE) if len(told.series) > SERIES_AT_ONCE else ():
+            some = told.series[begin : begin + SERIES_AT_ONCE]
+            part = self._fact(msgspec.structs.replace(told, series=some, truncated=True))
+            await self._take([replace(part, part=True)])  # type: ignore[call-arg]
+        await self._tell([told])
 
-    async def _measure(self, repository: Repository, watched: _Watched) -> None:
+    async def _measure(self, repository: Repository, watched: Timetable) -> None:
         try:
             stats = await self._restic.raw_stats(self._place(repository))
             await self._tell([survey.sized(repository.id, stats, self._clock())])
@@ -190,7 +203,7 @@ class Lookout:
             _log.warning("a repository could not be measured", repository=repository.name, reason=str(error))
         watched.measured_at = self._clock()
 
-    def _is_measuring_due(self, repository_id: str, watched: _Watched) -> bool:
+    def _is_measuring_due(self, repository_id: str, watched: Timetable) -> bool:
         last = watched.measured_at or self._fleet.repository_evidence_of(repository_id).sized_at
         now = self._clock()
         return last is None or not now - MEASURE_INTERVAL < last <= now
@@ -208,8 +221,10 @@ class Lookout:
         )
 
     async def _tell(self, said: Sequence[Said]) -> None:
-        at = self._clock()
-        await self._take([replace(translate(one, "", at), origin=ORIGIN) for one in said])
+        await self._take([self._fact(one) for one in said])
+
+    def _fact(self, said: Said) -> Fact:
+        return replace(translate(said, "", self._clock()), origin=ORIGIN)
 
     async def _pause(self) -> None:
         try:

@@ -130,8 +130,7 @@ class Watch:
         if kind == "source" and rules.is_held(fleet, entity_id, now):
             holds_until = min(holds_until or fleet.blind_until, fleet.blind_until)  # type: ignore[type-var]
         self._agenda.put(entity, holds_until)
-        if kind != "repository":
-            self._findings.judged(entity)
+        self._findings.judged(entity)
 
     def _awaited_until(self, host_id: str, now: datetime) -> datetime | None:
         """A host that was never heard becomes a finding some time after it was enrolled."""

@@ -23,7 +23,7 @@ from lastgood.wire.frames import FRAME_LIMIT, Locks, Probed, Sized, Snapshots
 MOST_SERIES = 1000
 MOST_POINTS = 10
 MOST_LOCKS = 1000
-_BODY_BYTES = FRAME_LIMIT - 64 * 1024
+BODY_BYTES = FRAME_LIMIT - 64 * 1024
 
 _Key = tuple[str, tuple[str, ...], tuple[str, ...]]
 """Host, tags and paths of a series."""
@@ -66,7 +66,14 @@ def sized(repository_id: str, stats: RawStats, at: datetime) -> Sized:
     )
 
 
-def snapshots(repository_id: str, found: Iterable[Snapshot], at: datetime, *, watched: bool = False) -> Snapshots:
+def snapshots(
+    repository_id: str,
+    found: Iterable[Snapshot],
+    at: datetime,
+    *,
+    watched: bool = False,
+    body_bytes: int = BODY_BYTES,
+) -> Snapshots:
     """All snapshots of a repository as a report: series by host, tags and paths, those with the newest first.
 
     Of a ``watched`` repository each series tells its habit too.
@@ -86,7 +93,7 @@ def snapshots(repository_id: str, found: Iterable[Snapshot], at: datetime, *, wa
         series=tuple(series[:MOST_SERIES]),
         truncated=len(series) > MOST_SERIES,
     )
-    return _fitting(told)
+    return _fitting(told, body_bytes)
 
 
 def _without_duplicates(listed: Sequence[Snapshot]) -> list[Snapshot]:
@@ -116,22 +123,20 @@ def _series(key: _Key, members: list[Snapshot], *, watched: bool) -> SnapshotSer
         for started_at, member in dated[:MOST_POINTS]
     )
     habit = habit_of(started_at for started_at, _ in dated) if watched else None
-    return SnapshotSeries(
-        hostname=hostname, tags=tags, paths=paths, count=len(members), newest=newest, habit=habit
-    )
+    return SnapshotSeries(hostname=hostname, tags=tags, paths=paths, count=len(members), newest=newest, habit=habit)
 
 
 def _newest_at(series: SnapshotSeries) -> float:
     return series.newest[0].started_at.timestamp() if series.newest else 0.0
 
 
-def _fitting(told: Snapshots) -> Snapshots:
-    """Within a frame: first fewer points a series, then fewer series."""
+def _fitting(told: Snapshots, body_bytes: int) -> Snapshots:
+    """Within ``body_bytes``: first fewer points a series, then fewer series."""
     points = MOST_POINTS
-    while len(msgspec.json.encode(told)) > _BODY_BYTES and points > 1:
+    while len(msgspec.json.encode(told)) > body_bytes and points > 1:
         points //= 2
         thinner = tuple(replace(one, newest=one.newest[:points]) for one in told.series)
         told = msgspec.structs.replace(told, series=thinner, truncated=True)
-    while len(msgspec.json.encode(told)) > _BODY_BYTES:
+    while len(msgspec.json.encode(told)) > body_bytes:
         told = msgspec.structs.replace(told, series=told.series[: len(told.series) // 2])
     return told
