@@ -30,12 +30,12 @@ from lastgood.web import (
     overview,
     reference,
     recovery,
-    recovery,
     repositories,
     repository_forms,
     runs,
     snooze,
     socket,
+    source_forms,
     sources,
 )
 from lastgood.web.faults import HANDLERS
@@ -63,7 +63,6 @@ ROUTES = (
     *snooze.ROUTES,
     *channels.ROUTES,
     *access.ROUTES,
-    *recovery.ROUTES,
     *recovery.ROUTES,
     *reference.ROUTES,
     *assets.ROUTES,
