@@ -50,7 +50,8 @@ log = structlog.get_logger(__name__)
 Order = Assignment | RunNow | CancelRun | LookNow
 _BATCH = 64
 _MOST_WORDS = 16
-_OPEN_SECONDS = 15.0
+_OPEN_SECONDS = 45.0
+"""A hub to which many come at once lets them in one after the other."""
 _CLOSE_SECONDS = 1.0
 _PING_SECONDS = 20.0
 _STEADY_SECONDS = 30.0
