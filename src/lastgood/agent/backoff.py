@@ -10,7 +10,8 @@ import random
 from collections.abc import Callable
 
 FIRST_SECONDS = 1.0
-CAP_SECONDS = 60.0
+CAP_SECONDS = 40.0
+"""An agent is back within a minute of its network: a try under way notices within 16 s, or ends and waits so long."""
 
 
 class Backoff:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from lastgood.hub.admission import Admission
 from lastgood.hub.answers import Answers
 from lastgood.hub.connection import Connection, Ending
 from lastgood.hub.progress import ProgressStore
@@ -28,6 +29,7 @@ class Roster:
         self._leaving: set[Connection] = set()
         self.progress = ProgressStore()
         self.answers = Answers()
+        self.admission = Admission()
         self.draining = False
 
     def __len__(self) -> int:

@@ -87,6 +87,11 @@ class Seams:
 async def serve(socket: Socket, seams: Seams) -> None:
     """Run one connection to its end; returns when the socket is closed, whoever closed it."""
     try:
+        turn = await seams.roster.admission.turn()
+    except TimeoutError:
+        await _refuse(socket, try_again("many agents come at once", None), seams.limits.close_seconds)
+        return
+    try:
         if seams.roster.draining:
             await socket.close(RESTARTING, "the hub is going down; connect again")
             return
@@ -97,7 +102,10 @@ async def serve(socket: Socket, seams: Seams) -> None:
         log.warning("agent refused", reason=str(refusal))
         await _refuse(socket, refusal, seams.limits.close_seconds)
     else:
+        turn.over()  # what follows may wait for an older connection, and nobody should wait for that
         await _Session(socket, seams, greeting).run()
+    finally:
+        turn.over()
 
 
 class _Session:

@@ -24,12 +24,14 @@ class AgentSocket:
     def __init__(self, socket: WebSocket[Any, Any, Any]) -> None:
         self._socket = socket
         self._over = False
+        self._accepted = False
 
     async def receive(self) -> str | bytes:
         """The next message; one over 1 MiB ends the connection."""
         if self._over:
             raise SocketClosed("The agent's connection is closed.")
         try:
+            await self._accept()
             message = await self._socket.receive()
         except WebSocketDisconnect as fault:
             raise self._gone() from fault
@@ -46,6 +48,7 @@ class AgentSocket:
         if self._over:
             raise SocketClosed("The agent's connection is closed.")
         try:
+            await self._accept()
             await self._socket.send_data(data, mode="text")
         except (WebSocketDisconnect, RuntimeError, OSError) as fault:  # servers say "gone" in all three ways
             raise self._gone() from fault
@@ -56,9 +59,16 @@ class AgentSocket:
         self._over = True
         fitting = reason.encode("utf-8", "replace")[:REASON_BYTES].decode("utf-8", "ignore")
         try:
+            await self._accept()
             await self._socket.close(code=code, reason=fitting)
         except (WebSocketDisconnect, RuntimeError, OSError):
             return
+
+    async def _accept(self) -> None:
+        """Only now, when somebody has something to say: who waits for a turn costs no more than a socket."""
+        if not self._accepted:
+            self._accepted = True
+            await self._socket.accept()
 
     def _gone(self) -> SocketClosed:
         self._over = True
@@ -75,7 +85,6 @@ def _bytes(said: str | bytes) -> int:
 @websocket("/ws/agent", opt={"public": True})
 async def agent(socket: WebSocket[Any, Any, Any]) -> None:
     """Agents prove who they are inside the protocol."""
-    await socket.accept()
     connection = AgentSocket(socket)
     try:
         await socket.app.state.site.serve_agent(connection)
