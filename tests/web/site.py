@@ -25,8 +25,10 @@ from lastgood.fleet import judge
 from lastgood.fleet.fleet import Fleet
 from lastgood.hub.roster import Roster
 from lastgood.hub.socket import Socket
+from lastgood.hub.wishes import Wish
 from lastgood.ids import ulid
 from lastgood.model.fact import Fact
+from lastgood.model.job import RunStart
 from lastgood.service.checkpoint import Checkpoint
 from lastgood.service.credentials import Credentials
 from lastgood.service.enrolment import Enrolment
@@ -62,6 +64,8 @@ class Home:
         self.moment = NOW
         self.progress: dict[str, Progress] = {}
         self.asked: list[tuple[str, ...]] = []
+        self.wished: list[tuple[Wish, str, str | None]] = []
+        self.queued: dict[str, RunStart] = {}
         self.refusal: str | None = None
         self.sockets: list[Socket] = []
         self.limits = SignInLimits()
@@ -84,6 +88,8 @@ class Home:
             read_in_step=database.read,
             write=database.write,
             run_now=self._run_now,
+            start_run=self._start_run,
+            queued=lambda: self.queued,
             cancel=self._cancel,
             look_now=self._look_now,
             progress=lambda: self.progress,
@@ -162,6 +168,10 @@ class Home:
 
     async def _run_now(self, source_id: str, by: str) -> str:
         return self._ask("run", source_id, by) or ulid(self.moment)
+
+    async def _start_run(self, wish: Wish, by: str, key: str | None = None) -> str:
+        self.wished.append((wish, by, key))
+        return self._ask("run", wish.source_id or wish.repository_id or "", by) or ulid(self.moment)
 
     async def _cancel(self, run_id: str, by: str) -> None:
         self._ask("cancel", run_id, by)

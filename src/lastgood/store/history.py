@@ -17,7 +17,7 @@ from sqlalchemy.sql.expression import ColumnElement
 
 from lastgood.fleet.ledger import LedgerRow
 from lastgood.model.alert import Severity
-from lastgood.model.job import Outcome, Run, RunStart
+from lastgood.model.job import Outcome, Run, RunKind, RunStart, Status
 from lastgood.model.source import Moment
 from lastgood.store.codec import decoder
 from lastgood.store.schema import alerts, ledger, marks, run_logs, runs, upsert
@@ -64,13 +64,23 @@ def list_runs(
     *,
     source_id: str | None = None,
     host_id: str | None = None,
+    repository_id: str | None = None,
+    kind: RunKind | None = None,
+    status: Status | None = None,
     outcome: Outcome | None = None,
     after: Cursor | None = None,
     limit: int = PAGE,
 ) -> RunPage:
     """Ended runs, newest first; ``after`` is the ``more`` of the page before. Those under way are in the fleet."""
     query = select(runs.c.body).where(runs.c.ended_at.is_not(None))
-    for column, wanted in ((runs.c.source_id, source_id), (runs.c.host_id, host_id), (runs.c.outcome, outcome)):
+    for column, wanted in (
+        (runs.c.source_id, source_id),
+        (runs.c.host_id, host_id),
+        (runs.c.repository_id, repository_id),
+        (runs.c.kind, kind),
+        (runs.c.status, status),
+        (runs.c.outcome, outcome),
+    ):
         if wanted is not None:
             query = query.where(column == str(wanted))
     query = _page(query, runs.c.ended_at, runs.c.id, after, limit)

@@ -85,10 +85,6 @@ class SourceChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     keep: KeepBody | UnsetType | None = UNSET
 
 
-class NewRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    source_id: str
-
-
 def made_source(body: NewSource, view: FleetView, source_id: str, now: datetime) -> Source:
     host = view.hosts.get(body.host_id)
     if host is None:

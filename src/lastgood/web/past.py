@@ -11,7 +11,7 @@ from functools import partial
 
 from lastgood.errors import LastgoodError
 from lastgood.fleet.fleet import FleetView
-from lastgood.model.job import Outcome, Run
+from lastgood.model.job import Outcome, Run, RunKind, Status
 from lastgood.store import history
 from lastgood.web import reader
 from lastgood.web.faults import Invalid
@@ -30,11 +30,22 @@ async def runs(
     cursor: str | None = None,
     source_id: str | None = None,
     host_id: str | None = None,
+    repository_id: str | None = None,
+    kind: RunKind | None = None,
+    status: Status | None = None,
     outcome: Outcome | None = None,
 ) -> tuple[list[RunReading], str | None]:
     """Runs that ended."""
     query = partial(
-        history.list_runs, source_id=source_id, host_id=host_id, outcome=outcome, after=_decode(cursor), limit=limit
+        history.list_runs,
+        source_id=source_id,
+        host_id=host_id,
+        repository_id=repository_id,
+        kind=kind,
+        status=status,
+        outcome=outcome,
+        after=_decode(cursor),
+        limit=limit,
     )
     found = await site.read_in_step(query)
     return [reader.ended_reading(view, run) for run in found.runs], _encode(found.more)

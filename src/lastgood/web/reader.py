@@ -184,6 +184,7 @@ def ended_reading(view: FleetView, run: Run) -> RunReading:
         dry_run=run.dry_run,
         cause=run.cause,
         reason=run.reason,
+        check_subset=run.check_subset,
         progress=None,
     )
 
@@ -211,8 +212,14 @@ def running_reading(view: FleetView, run: RunStart, progress: Mapping[str, Progr
         dry_run=False,
         cause=None,
         reason=None,
+        check_subset=None,
         progress=progress_reading(progress.get(run.id)),
     )
+
+
+def queued_reading(view: FleetView, run: RunStart) -> RunReading:
+    """A run that was asked for and has not begun; ``started_at`` is when it was asked for."""
+    return msgspec.structs.replace(running_reading(view, run, {}), status=Status.QUEUED)
 
 
 def begun_reading(view: FleetView, run: RunStart) -> RunReading:

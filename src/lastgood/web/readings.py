@@ -170,6 +170,7 @@ class RunReading(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool
     cause: str | None
     reason: str | None
+    check_subset: str | None
     progress: ProgressReading | None
 
 

@@ -16,7 +16,9 @@ from lastgood.clock import Clock
 from lastgood.config.settings import Settings
 from lastgood.fleet.fleet import FleetView
 from lastgood.hub.socket import Socket
+from lastgood.hub.wishes import Wish
 from lastgood.model.fact import Fact
+from lastgood.model.job import RunStart
 from lastgood.service.credentials import Credentials
 from lastgood.service.enrolment import Enrolment
 from lastgood.service.hosts import Hosts
@@ -52,7 +54,9 @@ class Site:
 
     ``read_in_step`` reads history and returns once the fleet has learned all that the history tells: a run that
     has ended in one answer is not under way in the next. ``run_now``, ``cancel`` and ``look_now`` raise ``Refused``
-    with a sentence if it cannot be done at present; ``run_now`` returns the run's id. ``secret_key`` is the subkey
+    with a sentence if it cannot be done at present; ``run_now`` returns the run's id, as does
+    ``start_run``, which starts nothing new for a request key that was seen before; ``queued`` are runs that were
+    asked for and have not begun. ``secret_key`` is the subkey
     for sessions, links and forms. ``find_token`` recognises bearer tokens; None means a wrong one. ``serve_agent``
     returns when the connection is over.
     """
@@ -64,6 +68,8 @@ class Site:
     read_in_step: Ask
     write: Ask
     run_now: Callable[[str, str], Awaitable[str]]
+    start_run: Callable[[Wish, str, str | None], Awaitable[str]]
+    queued: Callable[[], Mapping[str, RunStart]]
     cancel: Callable[[str, str], Awaitable[None]]
     look_now: Callable[[str], Awaitable[None]]
     progress: Callable[[], Mapping[str, Progress]]

@@ -86,6 +86,8 @@ def site_of(service: Service) -> Site:
         read_in_step=service.read_in_step,
         write=service.database.write,
         run_now=service.commands.run_now,
+        start_run=service.commands.start,
+        queued=service.commands.queued,
         cancel=service.commands.cancel,
         look_now=service.commands.look_now,
         progress=lambda: _progress(service),
