@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,12 +19,13 @@ from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import Changes
 from lastgood.model.fact import Fact, HostEnrolled, HostRemoved, HostRenamed, RunFinished
 from lastgood.service.checkpoint import Checkpoint, restore
-from lastgood.service.ingest import Ingest
+from lastgood.service.ingest import QUEUE_BYTES, Ingest
 from lastgood.store import log
 from lastgood.store.database import Database, open_database
 from lastgood.store.log import Append, Mark
 from tests.builders import NOW, a_host, a_run
 from tests.facts import BEGINNING, SOURCES, fold, knowledge
+from tests.waiting import until
 
 _AT: dict[str, Any] = {"at": NOW, "origin": "test"}
 BIG = "x" * 200_000
@@ -222,3 +224,28 @@ async def test_a_face_that_breaks_leaves_nobody_waiting(heart: Heart) -> None:
         await heart.tell(finished(2))
     with pytest.raises(RuntimeError, match="a face has broken"):
         await heart.ingest.stop()
+
+
+async def test_what_waits_is_bounded_by_its_bytes_as_well_as_by_its_number(heart: Heart) -> None:
+    log_ = "x" * (1024 * 1024)
+    held = threading.Event()
+
+    def hold(_rows: Connection) -> None:
+        assert held.wait(20)
+
+    holding = asyncio.create_task(heart.database.write(hold))
+    tellers = [
+        asyncio.create_task(heart.tell(RunFinished(**_AT, run=replace(a_run(), id=f"run-{number}")), text=log_))
+        for number in range(100)
+    ]
+
+    async def full() -> bool:
+        return heart.ingest.queued_bytes >= QUEUE_BYTES
+
+    await until(full, "as much waits as may wait")
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert heart.ingest.queued_bytes < QUEUE_BYTES + 2 * len(log_)
+    held.set()
+    await asyncio.gather(holding, *tellers)
+    assert (heart.ingest.queued, heart.ingest.queued_bytes) == (0, 0)

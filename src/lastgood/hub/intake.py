@@ -16,7 +16,9 @@ from lastgood.errors import WireError
 from lastgood.wire.frames import Finished, Report, Said
 
 WINDOW = 256
-"""How many reports of one connection may wait for their commit; past that its socket is not read."""
+WINDOW_BYTES = 2 * 1024 * 1024
+"""How many reports of one connection, and how much of them, may wait for their commit; past that its socket is not
+read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,14 @@ class Intake:
         self._advanced = advanced
         self._handed = committed
         self._room = asyncio.Semaphore(window)
-        self._pending: deque[tuple[int, asyncio.Future[object]]] = deque()
+        self._pending: deque[tuple[int, asyncio.Future[object], int]] = deque()
+        self._freed = asyncio.Event()
+        self.held_bytes = 0
         self.committed = committed
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
-    async def receive(self, report: Report) -> None:
-        """Hand a report over, waiting while the window is full. Raises WireError if it is out of order."""
+    async def receive(self, report: Report, size: int = 0) -> None:
+        """Hand over a report of ``size`` bytes, waiting while the window is full; WireError if it is out of order."""
         if report.sequence <= self._handed:
             raise WireError(
                 f"Report {report.sequence} of spool {self._stream} came after report {self._handed}; "
@@ -68,18 +72,22 @@ class Intake:
         mark = Mark(self._stream, report.sequence, self._handed)
         self._handed = report.sequence
         await self._room.acquire()
+        while self._pending and self.held_bytes + size > WINDOW_BYTES:
+            self._freed.clear()
+            await self._freed.wait()
         if self.failed.done():
             return
         log = report.said.log if isinstance(report.said, Finished) else ""
         taking = asyncio.ensure_future(self._take(report.said, self._host_id, mark, log))
-        self._pending.append((report.sequence, taking))
+        self._pending.append((report.sequence, taking, size))
+        self.held_bytes += size
         taking.add_done_callback(self._settled)
 
     async def settle(self, seconds: float) -> None:
         """Wait for what was handed over; what is not committed by then is given up, and will be sent again."""
         if self._pending:
-            await asyncio.wait([taking for _, taking in self._pending], timeout=seconds)
-        for _, taking in self._pending:
+            await asyncio.wait([taking for _, taking, _ in self._pending], timeout=seconds)
+        for _, taking, _ in self._pending:
             taking.cancel()
 
     def _settled(self, taking: asyncio.Future[object]) -> None:
@@ -87,7 +95,9 @@ class Intake:
             self.failed.set_result(error)
         before = self.committed
         while self._pending and _is_taken(self._pending[0][1]):
-            self.committed, _ = self._pending.popleft()
+            self.committed, _, size = self._pending.popleft()
+            self.held_bytes -= size
+            self._freed.set()
             self._room.release()
         if self.committed > before:
             self._advanced()

@@ -204,14 +204,15 @@ class _Session:
     async def _read(self, intake: Intake) -> None:
         seams, host_id, progress = self._seams, self._host_id, self._seams.roster.progress
         while True:
-            frame = decode(await self._socket.receive())
+            data = await self._socket.receive()
+            frame = decode(data)
             self._keeper.heard()
             match frame:
                 case Report(said=said):
                     self._life_sign()
                     if isinstance(said, Finished):
                         progress.ended(host_id, said.run.id)
-                    await intake.receive(frame)
+                    await intake.receive(frame, len(data))
                 case Heartbeat():
                     self._named = frame.last_sequence
                     self._life_sign(frame.sent_at)

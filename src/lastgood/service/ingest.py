@@ -28,6 +28,7 @@ from lastgood.store.database import GROUP_BYTES, GROUP_WEIGHT, Database
 from lastgood.store.log import Append, Committed, Quarantined, Skipped
 
 QUEUE_LIMIT = 20_000
+QUEUE_BYTES = 64 * 1024 * 1024
 FACT_BYTES = 1_024
 POINT_BYTES = 256
 """Rough sizes of a fact and of one snapshot in a survey, for bounding a transaction without encoding twice."""
@@ -83,6 +84,8 @@ class Ingest:
         self.counts = Counts()
         self.queued = 0
         """Facts that wait for their transaction."""
+        self.queued_bytes = 0
+        """About how large they are."""
 
     async def start(self) -> Sequence[asyncio.Task[None]]:
         """Begin to take facts; answers the rounds, which end with ``stop`` or because they broke."""
@@ -99,7 +102,7 @@ class Ingest:
         """
         weight = sum(len(one.facts) for one in appends)
         async with self._turn:  # first come, first served, also while there is no room
-            while self.queued >= QUEUE_LIMIT:
+            while not self._has_room:
                 self._room.clear()
                 await self._room.wait()
             self._refuse_if_stopped()
@@ -108,6 +111,7 @@ class Ingest:
             self._queue.append(taking)
             self._unanswered.add(taking)
             self.queued += weight
+            self.queued_bytes += taking.size
             self._waiting.set()
         try:
             return await done
@@ -124,6 +128,10 @@ class Ingest:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
+    @property
+    def _has_room(self) -> bool:
+        return self.queued < QUEUE_LIMIT and self.queued_bytes < QUEUE_BYTES
+
     def _refuse_if_stopped(self) -> None:
         if self._stopping or not self._tasks:
             raise StoreError("The hub is starting or stopping and takes no facts at this moment; tell them again.")
@@ -136,7 +144,7 @@ class Ingest:
         self._stopping = True
         for other in self._tasks:
             other.cancel()
-        self.queued = 0
+        self.queued = self.queued_bytes = 0
         self._room.set()
         for taking in self._unanswered:
             _fail(taking, StoreError("The hub cannot take facts any more and must be restarted; its log says why."))
@@ -193,7 +201,8 @@ class Ingest:
                 break
             batch.append(self._queue.popleft())
             self.queued -= head.weight
-        if self.queued < QUEUE_LIMIT:
+            self.queued_bytes -= head.size
+        if self._has_room:
             self._room.set()
         return batch
 
