@@ -30,8 +30,10 @@ from lastgood.web import (
     reference,
     recovery,
     repositories,
+    repository_forms,
     runs,
     socket,
+    source_forms,
     sources,
 )
 from lastgood.web.faults import HANDLERS
@@ -51,6 +53,8 @@ ROUTES = (
     *arrivals.ROUTES,
     *enrolment.ROUTES,
     *repositories.ROUTES,
+    *repository_forms.ROUTES,
+    *source_forms.ROUTES,
     *held.ROUTES,
     *runs.ROUTES,
     *alerts.ROUTES,

@@ -106,7 +106,7 @@ async def _host_page(
         "host.html",
         status=status,
         error=error,
-        host=reader.host_reading(view, host_id),
+        host=reader.with_orders(reader.host_reading(view, host_id), site.orders.told(host_id)),
         rows=[reader.source_reading(view, source, now, progress) for source in sources[: lists.ROWS]],
         total=len(sources),
         runs=runs,
@@ -133,9 +133,10 @@ def _list(view: FleetView, online: bool | None, text: str, limit: int, cursor: s
 
 @get("/api/v1/hosts/{host_id:str}", tags=["hosts"], summary="One host")
 async def get_host(request: Request[Any, Any, Any], host_id: FromPath[str]) -> HostReading:
-    view = site_of(request).view()
+    site = site_of(request)
+    view = site.view()
     _known(view, host_id)
-    return reader.host_reading(view, host_id)
+    return reader.with_orders(reader.host_reading(view, host_id), site.orders.told(host_id))
 
 
 @patch("/api/v1/hosts/{host_id:str}", tags=["hosts"], summary="Rename a host")

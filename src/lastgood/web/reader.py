@@ -20,6 +20,7 @@ from lastgood.model.alert import Alert
 from lastgood.model.job import Outcome, Run, RunStart, Status
 from lastgood.model.repository import RepositoryState
 from lastgood.model.source import WORST_FIRST, Source, State
+from lastgood.service.orders import OrdersTold
 from lastgood.service.trial import Trial
 from lastgood.store.history import PastAlert
 from lastgood.web.readings import (
@@ -119,6 +120,11 @@ def host_reading(view: FleetView, host_id: str) -> HostReading:
         clock_offset_seconds=presence.clock_offset_seconds,
         round_trip_seconds=presence.round_trip_seconds,
     )
+
+
+def with_orders(reading: HostReading, told: OrdersTold) -> HostReading:
+    """The host with what its agent says of its orders."""
+    return msgspec.structs.replace(reading, orders_taken=told.taken, orders_refused=told.refused)
 
 
 def repository_reading(view: FleetView, repository_id: str) -> RepositoryReading:

@@ -122,6 +122,7 @@ ENVIRONMENT.filters |= {
     "absolute": words.absolute,
     "ago": words.ago,
     "bound": words.bound,
+    "kept": words.kept,
     "lasted": words.lasted,
     "moment": moment,
     "name": name,

@@ -33,6 +33,7 @@ from lastgood.web.site import Site
 from lastgood.web.sources import IdempotencyKey, minted, origin
 
 _MOST_NAMED = 5
+_MOST_HOSTS = 500
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +63,17 @@ def _page(request: Request[Any, Any, Any], view: FleetView, text: str) -> Respon
 
 @get("/repositories/{repository_id:str}", include_in_schema=False)
 async def repository_page(request: Request[Any, Any, Any], repository_id: FromPath[str]) -> Response[bytes]:
+    return await show(request, repository_id)
+
+
+async def show(
+    request: Request[Any, Any, Any],
+    repository_id: str,
+    *,
+    trial: TrialReading | None = None,
+    fault: str | None = None,
+) -> Response[bytes]:
+    """The repository's page, perhaps with what a trial just saw, or why there was none."""
     site = site_of(request)
     view, now, progress = site.view(), site.now(), site.progress()
     known(view, repository_id)
@@ -73,7 +85,16 @@ async def repository_page(request: Request[Any, Any, Any], repository_id: FromPa
         rows=[reader.source_reading(view, source, now, progress) for source in sources[: lists.ROWS]],
         total=len(sources),
         asked="asked" in request.query_params,
+        trial=trial,
+        fault=fault,
+        hosts=hosts_to_choose(view),
     )
+
+
+def hosts_to_choose(view: FleetView) -> list[tuple[str, str]]:
+    """(id, name) of hosts, by name; the first few hundred."""
+    chosen = lists.ordered(view.hosts.values(), lambda host: host.name.casefold(), 0, _MOST_HOSTS)
+    return [(host.id, host.name) for host in chosen]
 
 
 @post("/repositories/{repository_id:str}/look", include_in_schema=False)

@@ -10,6 +10,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from lastgood.model.job import Schedule
+from lastgood.model.retention import Retention
 from lastgood.model.source import State
 
 DASH = "–"
@@ -122,6 +123,15 @@ def timetable(schedule: Schedule | None) -> str:
         return DASH
     rhythm, detail = _rhythm(schedule.cron)
     return f"{rhythm}{detail} ({printable(schedule.zone)})"
+
+
+def kept(keep: Retention) -> str:
+    """``the newest 3, 7 daily and 12 monthly``: what a retention leaves."""
+    counts = (("hourly", keep.hourly), ("daily", keep.daily), ("weekly", keep.weekly), ("monthly", keep.monthly))
+    said = [f"the newest {number(keep.last)}"] if keep.last else []
+    said += [f"{number(count)} {word}" for word, count in (*counts, ("yearly", keep.yearly)) if count]
+    said += [f"all younger than {keep.within}"] if keep.within else []
+    return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}" if said else "none"
 
 
 def _rhythm(cron: str) -> tuple[str, str]:
