@@ -190,6 +190,11 @@ def _own(page: _Page, facts: OwnFacts) -> None:
         page.put("lastgood_collector_success", collector.success, collector=name)
         page.put("lastgood_collector_duration_seconds", collector.duration_seconds, collector=name)
         page.put("lastgood_collector_last_success_timestamp_seconds", last and last.timestamp(), collector=name)
+    for name, channel in facts.channels.items():
+        page.put("lastgood_notices_undelivered", channel.undelivered, channel=name)
+        page.put("lastgood_notices_delivered_total", channel.delivered, channel=name)
+        page.put("lastgood_notices_failures_total", channel.failures, channel=name)
+        page.put("lastgood_notices_given_up_total", channel.given_up, channel=name)
     parts: tuple[tuple[Any, dict[str, str]], ...] = (
         (facts.scrape, SCRAPE),
         (facts.ingest, INGEST),

@@ -9,6 +9,7 @@ from lastgood.fleet.fleet import Fleet, FleetView
 from lastgood.metrics.own_facts import (
     AnswerFacts,
     Build,
+    ChannelFacts,
     CollectorFacts,
     IngestFacts,
     OwnFacts,
@@ -58,6 +59,10 @@ OWN = OwnFacts(
         duration_seconds=0.0625,
         size_bytes=4096,
     ),
+    channels={
+        "mail": ChannelFacts(undelivered=0, delivered=12, failures=0, given_up=0),
+        'chat "ops"': ChannelFacts(undelivered=3, delivered=40, failures=17, given_up=2),
+    },
     ingest=IngestFacts(facts=1000, duplicates=3, quarantined=1),
     store=StoreFacts(commits=250, commit_seconds=1.5, failures=0, queue_depth=2),
     quarantine_rows=1,

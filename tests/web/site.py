@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import cache, cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import httpx
 from lastgood.auth.identity import mint_key_pair
 from lastgood.auth.passwords import hash_password
 from lastgood.auth.secrets import mint_token
-from lastgood.config.settings import ServerSettings, Settings
+from lastgood.config.settings import NoticeSettings, ServerSettings, Settings
 from lastgood.errors import Refused
 from lastgood.fleet import judge
 from lastgood.fleet.fleet import Fleet
@@ -29,6 +30,7 @@ from lastgood.hub.wishes import Wish
 from lastgood.ids import ulid
 from lastgood.model.fact import Fact
 from lastgood.model.job import RunStart
+from lastgood.service.channels import Channels
 from lastgood.service.checkpoint import Checkpoint
 from lastgood.service.credentials import Credentials
 from lastgood.service.enrolment import Enrolment
@@ -39,6 +41,7 @@ from lastgood.service.trial import Trials
 from lastgood.store import accounts
 from lastgood.store.accounts import Session, SignInLink, User
 from lastgood.store.database import Database, open_database
+from lastgood.store.lease import AlwaysHeld
 from lastgood.store.log import Append, Mark
 from lastgood.store.telling import Told
 from lastgood.web.access import SignInLimits
@@ -51,6 +54,7 @@ from tests.builders import NOW, an_id
 PASSWORD = "a long enough password"
 TOKEN = "lg_local_for-tests"
 ORIGIN = "http://hub.test"
+NOTICES = Settings(notices=NoticeSettings(allowed_networks=(ip_network("127.0.0.1"),)))
 HUB_KEYS = mint_key_pair(b"h" * 32)
 
 
@@ -74,6 +78,7 @@ class Home:
         self.ingest = Ingest(
             database, self.fleet, Checkpoint(database, self.fleet), lambda _changes, _at: self.judge()
         )
+        self.channels = Channels.of(database, lambda: self.moment, NOTICES, b"c" * 32, AlwaysHeld())
         self.roster = Roster()
         self.hosts = Hosts(self.fleet, self.take, lambda: self.moment, database, self.roster)
         self.credentials = Credentials(database, self.fleet, b"s" * 32, self.take)
@@ -101,6 +106,7 @@ class Home:
             credentials=self.credentials,
             orders=self.orders,
             trials=trials,
+            channels=self.channels,
             hosts=self.hosts,
             enrolment=self.enrolment,
         )

@@ -51,6 +51,8 @@ def filled(path: str, home: Home) -> str:
         "run_id": next(iter(fleet.running)),
         "pending_id": "none",
         "code_id": "none",
+        "alert_id": next(iter(fleet.alerts.values())).id,
+        "channel_id": "none",
         "token": "lg_link_none",
         "file_name": "lastgood.css",
         "slot": "everyday",

@@ -6,6 +6,8 @@ import typer
 
 from lastgood.cli import (
     agent,
+    alert,
+    channel,
     check,
     dashboards,
     enrol_code,
@@ -40,6 +42,9 @@ app.command("dashboards")(dashboards.dashboards)
 app.command("rules")(rules.rules)
 app.command("version")(check.version)
 app.add_typer(agent.app, name="agent")
+app.add_typer(alert.app, name="alert")
+app.add_typer(channel.app, name="channel")
+app.add_typer(job.app, name="job")
 app.add_typer(repository.app, name="repository")
 app.add_typer(source.app, name="source")
 app.add_typer(user.app, name="user")

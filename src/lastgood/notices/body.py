@@ -88,7 +88,7 @@ def of_change(notice_id: str, channel: Channel, change: Change, hub: str | None)
     alert = of_alert(change, hub)
     lines = [alert.message]
     if change.event is Event.RESOLVED and change.reason:
-        lines.append(f"Resolved: {change.reason}")
+        lines.append(f"Resolved: {alert.reason}")
     if change.snooze_over:
         lines.append("Its snooze is over.")
     if alert.url:

@@ -30,6 +30,10 @@ HERE_ONLY = frozenset({"blink1", "dbus", "glib", "gnome", "macosx", "syslog", "w
 READS_FILES = frozenset({"keyfile", "pgpkey", "pgp", "subfile", "template"})
 """Parameters by which an address makes this machine read its own files."""
 
+LOUD = ("apprise", "oauthlib", "requests_oauthlib", "urllib3")
+"""Libraries whose log lines hold addresses."""
+
+_PORT = re.compile(r":\d{1,5}$")
 _ERROR = re.compile(r"\berror[=: ]+(\d{3})\b", re.I)
 
 
@@ -77,11 +81,12 @@ def shown_url(url: str) -> str:
 
 
 def _service(url: str) -> NotifyBase:
+    asset = _asset()
     from apprise import Apprise
 
     if any(key.lower() in READS_FILES for key, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)):
         raise ConfigError("The address makes the service read a file of this machine; leave that parameter out.")
-    service = Apprise.instantiate(url, asset=_asset())
+    service = Apprise.instantiate(url, asset=asset)
     if service is None:
         raise ConfigError(
             "Apprise cannot read the address; its documentation lists the services and their addresses."
@@ -94,12 +99,13 @@ def _service(url: str) -> NotifyBase:
 
 @lru_cache(maxsize=1)
 def _asset() -> AppriseAsset:
-    """What all services have in common; made once, since the first one loads every plugin."""
+    """What all services have in common; made once, and before anything else of the library is touched."""
+    for name in LOUD:
+        library = logging.getLogger(name)
+        library.propagate = False  # their lines hold addresses; what matters of them comes with each result
+        library.setLevel(logging.WARNING)
     from apprise import AppriseAsset, PersistentStoreMode
 
-    library = logging.getLogger("apprise")
-    library.propagate = False  # its lines hold addresses; what matters of them comes with each result
-    library.setLevel(logging.WARNING)
     return AppriseAsset(
         storage_mode=PersistentStoreMode.MEMORY,
         http_redirects=False,
@@ -112,7 +118,7 @@ def _asset() -> AppriseAsset:
 def _hosts(service: NotifyBase) -> list[str]:
     """The hosts that the address may lead to."""
     named = [getattr(service, name, None) for name in ("host", "smtp_host")]
-    return list(dict.fromkeys(host for host in named if isinstance(host, str) and host))
+    return list(dict.fromkeys(_PORT.sub("", host) for host in named if isinstance(host, str) and host))
 
 
 def _notify(service: NotifyBase, title: str, text: str, seconds: float) -> str:

@@ -8,9 +8,11 @@ is not followed. The body is described in ``docs/notices.md``.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from datetime import datetime
 from http import HTTPStatus
+from ipaddress import ip_address
 
 import httpx
 
@@ -21,6 +23,7 @@ from lastgood.notices.signature import signed
 from lastgood.notify.reach import Reach
 
 LONGEST_URL = 2000
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 PORTS = {"http": 80, "https": 443}
 
 
@@ -88,7 +91,8 @@ def check_url(text: str) -> str:
     """The address of a webhook as it will be used. Raises ConfigError, without telling the address."""
     try:
         url = httpx.URL(text.strip())
-        fits = url.scheme in PORTS and bool(url.host) and len(text) <= LONGEST_URL and (url.port or 1) < 65536
+        named = bool(_HOST.fullmatch(url.raw_host.decode("ascii"))) or ip_address(url.host) is not None
+        fits = url.scheme in PORTS and named and len(text) <= LONGEST_URL and 0 < (url.port or 1) < 65536
     except (httpx.InvalidURL, ValueError):
         fits = False
     if not fits:

@@ -1,9 +1,10 @@
-"""Alerts: what is wrong now, and what was."""
+"""Alerts: what is wrong now, and what was. ``web/snooze.py`` has what people do with them."""
 
 from __future__ import annotations
 
 import asyncio
-from heapq import nlargest
+from datetime import datetime
+from heapq import nlargest, nsmallest
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
@@ -15,7 +16,7 @@ from lastgood.web import lists, reader
 from lastgood.web import past as history
 from lastgood.web.faults import Invalid
 from lastgood.web.lists import AlertList
-from lastgood.web.readings import AlertReading
+from lastgood.web.readings import AlertReading, HostReading
 from lastgood.web.render import page
 from lastgood.web.session import site_of
 
@@ -25,7 +26,7 @@ _RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 @get("/alerts", include_in_schema=False)
 async def alerts_page(request: Request[Any, Any, Any]) -> Response[bytes]:
     site = site_of(request)
-    view = site.view()
+    view, now = site.view(), site.now()
     cursor = request.query_params.get("cursor") or None
     past, following = await history.alerts(site, view, limit=lists.ROWS, cursor=cursor)
     return page(
@@ -33,6 +34,7 @@ async def alerts_page(request: Request[Any, Any, Any]) -> Response[bytes]:
         "alerts.html",
         open=await asyncio.to_thread(_worst_first, view) if cursor is None else [],
         more=max(len(view.alerts) - lists.ROWS, 0),
+        snoozed_hosts=await asyncio.to_thread(_snoozed_hosts, view, now) if cursor is None else [],
         past=[alert for alert in past if alert.resolved_at is not None],
         newest="/alerts" if cursor else None,
         older=lists.address("/alerts", {"cursor": following}) if following else None,
@@ -72,6 +74,13 @@ def _worst_first(view: FleetView) -> list[AlertReading]:
         lists.ROWS, view.alerts.values(), key=lambda alert: (-_RANK[alert.severity], alert.opened_at, alert.id)
     )
     return [reader.alert_reading(view, alert) for alert in worst]
+
+
+def _snoozed_hosts(view: FleetView, now: datetime) -> list[HostReading]:
+    """The hosts on which whatever opens is snoozed; the one that is awake first comes first."""
+    asleep = [host for host in view.hosts.values() if host.snoozed_until is not None and host.snoozed_until > now]
+    soonest = nsmallest(lists.ROWS, asleep, key=lambda host: (host.snoozed_until, host.id))
+    return [reader.host_reading(view, host.id) for host in soonest]
 
 
 def _mark(alert: Alert) -> str:

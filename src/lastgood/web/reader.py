@@ -119,6 +119,7 @@ def host_reading(view: FleetView, host_id: str) -> HostReading:
         arch=info.arch if info else None,
         clock_offset_seconds=presence.clock_offset_seconds,
         round_trip_seconds=presence.round_trip_seconds,
+        snoozed_until=host.snoozed_until,
     )
 
 
@@ -246,6 +247,10 @@ def alert_reading(view: FleetView, alert: Alert) -> AlertReading:
         opened_at=alert.opened_at,
         resolved_at=None,
         resolved_reason=None,
+        acknowledged_at=alert.acknowledged_at,
+        acknowledged_by=alert.acknowledged_by,
+        snoozed_until=alert.snoozed_until,
+        snoozed_by=alert.snoozed_by,
     )
 
 
@@ -262,6 +267,10 @@ def past_alert_reading(view: FleetView, row: PastAlert) -> AlertReading:
         opened_at=row.opened_at,
         resolved_at=row.resolved_at,
         resolved_reason=row.reason,
+        acknowledged_at=row.acknowledged_at,
+        acknowledged_by=row.acknowledged_by,
+        snoozed_until=row.snoozed_until,
+        snoozed_by=row.snoozed_by,
     )
 
 

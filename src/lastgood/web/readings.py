@@ -95,6 +95,7 @@ class HostReading(msgspec.Struct, frozen=True, kw_only=True):
     arch: str | None
     clock_offset_seconds: float | None
     round_trip_seconds: float | None
+    snoozed_until: datetime | None
     orders_taken: bool | None = None
     orders_refused: tuple[str, ...] = ()
 
@@ -188,6 +189,10 @@ class AlertReading(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: datetime
     resolved_at: datetime | None
     resolved_reason: str | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    snoozed_until: datetime | None
+    snoozed_by: str | None
 
 
 class MomentReading(msgspec.Struct, frozen=True, kw_only=True):

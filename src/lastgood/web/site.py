@@ -19,6 +19,7 @@ from lastgood.hub.socket import Socket
 from lastgood.hub.wishes import Wish
 from lastgood.model.fact import Fact
 from lastgood.model.job import RunStart
+from lastgood.service.channels import Channels
 from lastgood.service.credentials import Credentials
 from lastgood.service.enrolment import Enrolment
 from lastgood.service.hosts import Hosts
@@ -81,5 +82,6 @@ class Site:
     credentials: Credentials
     orders: Orders
     trials: Trials
+    channels: Channels
     hosts: Hosts
     enrolment: Enrolment

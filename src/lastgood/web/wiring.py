@@ -13,7 +13,7 @@ from lastgood.auth.gate import Gate
 from lastgood.auth.secrets import subkey
 from lastgood.config.settings import Settings
 from lastgood.metrics import vocabularies
-from lastgood.metrics.own_facts import HeartbeatFacts, IngestFacts, OwnFacts, StoreFacts
+from lastgood.metrics.own_facts import ChannelFacts, HeartbeatFacts, IngestFacts, OwnFacts, StoreFacts
 from lastgood.model.fact import Fact
 from lastgood.service.service import Service
 from lastgood.web.app import create_app
@@ -99,6 +99,7 @@ def site_of(service: Service) -> Site:
         credentials=service.credentials,
         orders=service.orders,
         trials=service.trials,
+        channels=service.channels,
         hosts=service.hosts,
         enrolment=service.enrolment,
     )
@@ -116,6 +117,18 @@ def _progress(service: Service) -> Mapping[str, Progress]:
         if latest is not None:
             found[run.id] = latest
     return found
+
+
+def _channels(service: Service) -> Mapping[str, ChannelFacts]:
+    return {
+        name: ChannelFacts(
+            undelivered=counts.undelivered,
+            delivered=counts.delivered,
+            failures=counts.failures,
+            given_up=counts.given_up,
+        )
+        for name, counts in service.channels.outbox.counts.items()
+    }
 
 
 def _unready(service: Service) -> str | None:
@@ -137,6 +150,7 @@ def _own_facts(service: Service) -> Callable[[], OwnFacts]:
         return OwnFacts(
             build=build,
             agents_connected=len(service.roster),
+            channels=_channels(service),
             ingest=IngestFacts(facts=counts.facts, duplicates=counts.duplicates, quarantined=counts.quarantined),
             store=StoreFacts(
                 commits=database.commits,
