@@ -86,19 +86,31 @@ def add(
       lastgood repository add vault /mnt/backup/restic --password-file /etc/lastgood/vault.pass
 
       lastgood repository add cloud s3:https://s3.example/bucket --hold --password-file - --environment-file aws.env
+
+      lastgood repository add nas /mnt/nas/restic --password-file /root/nas.pass --watch
+
+    With --watch it waits for the first look, and shows every series of snapshots that is there.
     """
     from lastgood.cli.ask import asked_hub
+    from lastgood.cli.watching import first_look, sources_of, tell
+    from lastgood.clock import now
 
+    body: dict[str, Any] = {"name": name, "url": url}
+    body |= {"held": _held(password_file, environment_file)} if hold else _files(password_file, environment_file)
     with asked_hub(data_dir) as hub:
-        body: dict[str, Any] = {"name": name, "url": url}
-        body |= {"held": _held(password_file, environment_file)} if hold else _files(password_file, environment_file)
         body |= _watched(hub, watch, watch_from, watch_every)
         added = hub.post("/repositories", body)
+        if added["watched_by"] is not None:
+            typer.echo(f"{added['name']} was added; looking into it ...", err=True)
+            added = first_look(hub, added["id"])
+            added["found"] = sources_of(hub, added["id"])
     if as_json:
         _print_json(added)
-        return
-    typer.echo(f"{added['name']} was added.")
-    typer.echo(f"Try it out: lastgood repository test {added['name']} --host HOST", err=True)
+    elif added["watched_by"] is not None:
+        tell(added, added["found"], now())
+    else:
+        typer.echo(f"{added['name']} was added.")
+        typer.echo(f"Try it out: lastgood repository test {added['name']} --host HOST", err=True)
 
 
 @app.command("list")
@@ -189,14 +201,14 @@ def set_(
     changes: dict[str, Any] = {key: value for key, value in (("name", new_name), ("url", url)) if value is not None}
     if not hold:
         changes |= _files(password_file, environment_file)
+    if watch is False:
+        changes["watched_by"] = None
+    if not changes and not hold and all(one is None for one in (forget_held, watch, watch_from, watch_every)):
+        raise typer.BadParameter("Say what to change; --help names what there is.")
+    held = _held(password_file, environment_file) if hold else None
     with asked_hub(data_dir) as hub:
         changes |= _watched(hub, bool(watch), watch_from, watch_every)
-        if watch is False:
-            changes["watched_by"] = None
-        if not changes and not hold and forget_held is None:
-            raise typer.BadParameter("Say what to change; --help names what there is.")
         path = f"/repositories/{hub.find('/repositories', name, 'repository')['id']}"
-        held = _held(password_file, environment_file) if hold else None
         if held is not None:
             hub.put(f"{path}/credentials/{slot}", held)
         if changes:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lastgood.cli import found
 from lastgood.cli.ask import DataDir, Json
 from lastgood.cli.durations import moment, span
 from lastgood.cli.options import Debug
@@ -242,6 +243,11 @@ def archive(
     with asked_hub(data_dir) as hub:
         changed = hub.patch(f"/sources/{find_source(hub, source)['id']}", {"archived": not bring_back})
     _tell(changed, "is back" if bring_back else "is archived", as_json)
+
+
+app.command("adopt")(found.adopt)
+app.command("alias")(found.alias)
+app.command("mute")(found.mute)
 
 
 def _schedule(every: str | None, zone: str | None, before: dict[str, str] | None) -> dict[str, str] | None:

@@ -19,6 +19,7 @@ from msgspec import UNSET, UnsetType
 from lastgood.errors import ConfigError
 from lastgood.fleet.fleet import FleetView
 from lastgood.fleet.schedule import check
+from lastgood.fleet.series import is_ours_to_wake
 from lastgood.model.job import Schedule
 from lastgood.model.retention import Retention
 from lastgood.model.source import Source
@@ -117,6 +118,8 @@ def changed_source(before: Source, body: SourceChange, view: FleetView, by: str,
     if body.name is not UNSET:
         changes["name"] = plain_name(body.name)
         _free_source_name(view, before.host_id, changes["name"], before.id)
+    if before.is_found and any(part is not UNSET for part in (body.paths, body.excludes, body.keep)):
+        raise Invalid("paths", f"{before.name} was found in its repository; what it holds is up to who makes it.")
     if body.paths is not UNSET:
         changes["paths"] = _paths(body.paths)
     if body.excludes is not UNSET:
@@ -134,7 +137,9 @@ def changed_source(before: Source, body: SourceChange, view: FleetView, by: str,
     if body.paused_until is not UNSET:
         changes["paused_until"] = _pause_end(body.paused_until, now)
         changes["paused_by"] = by if body.paused_until is not None else None
-    if body.archived is not UNSET and body.archived != (before.archived_by is not None):
+    if body.archived is not UNSET and (
+        body.archived != (before.archived_by is not None) or (body.archived and is_ours_to_wake(before))
+    ):
         changes["archived_by"] = by if body.archived else None
     after = replace(before, **changes)
     timing = ("schedule", "target", "grace")

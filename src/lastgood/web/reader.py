@@ -15,6 +15,7 @@ from lastgood.auth.identity import fingerprint
 from lastgood.fleet.expect import LedgerRow
 from lastgood.fleet.fleet import FleetView
 from lastgood.fleet.judge import verdict
+from lastgood.fleet.rhythm import usual_gap
 from lastgood.fleet.schedule import next_after
 from lastgood.model.alert import Alert
 from lastgood.model.job import Outcome, Run, RunStart, Status
@@ -25,6 +26,7 @@ from lastgood.service.trial import Trial
 from lastgood.store.history import PastAlert
 from lastgood.web.readings import (
     AlertReading,
+    DoubtReading,
     HostReading,
     MomentReading,
     ProgressReading,
@@ -86,6 +88,10 @@ def source_reading(view: FleetView, source: Source, now: datetime, progress: Map
         paused_until=source.paused_until if source.paused_until and source.paused_until > now else None,
         paused_by=source.paused_by,
         archived=source.archived_by is not None,
+        archived_by=source.archived_by,
+        found=source.is_found,
+        rhythm_seconds=_seconds(usual_gap(evidence.habit)),
+        alias_host_id=source.alias_host_id,
         keep=source.keep,
     )
 
@@ -152,6 +158,11 @@ def repository_reading(view: FleetView, repository_id: str) -> RepositoryReading
         held=repository.held,
         watched_by=repository.watched_by,
         watch_seconds=repository.watch_seconds,
+        surveyed_at=evidence.surveyed_at,
+        findings=tuple(
+            DoubtReading(kind=one.kind, about=one.about, sentence=one.sentence, since=one.since)
+            for one in evidence.doubts
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from lastgood.model.job import RunKind, Schedule, Status
-from lastgood.model.repository import Lock, Probe, RepositoryState, Slot
+from lastgood.model.repository import DoubtKind, Lock, Probe, RepositoryState, Slot
 from lastgood.model.retention import Retention
 from lastgood.model.source import Moment, State
 
@@ -66,6 +66,10 @@ class SourceReading(msgspec.Struct, frozen=True, kw_only=True):
     paused_until: datetime | None
     paused_by: str | None
     archived: bool
+    archived_by: str | None
+    found: bool
+    rhythm_seconds: float | None
+    alias_host_id: str | None
     keep: Retention | None
     orders_taken: bool | None = None
     orders_refused: str | None = None
@@ -100,6 +104,15 @@ class HostReading(msgspec.Struct, frozen=True, kw_only=True):
     orders_refused: tuple[str, ...] = ()
 
 
+class DoubtReading(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a look into a repository found and that somebody should know."""
+
+    kind: DoubtKind
+    about: str
+    sentence: str
+    since: datetime
+
+
 class RepositoryReading(msgspec.Struct, frozen=True, kw_only=True):
     """Where snapshots live, and what the newest look at it said."""
 
@@ -124,6 +137,8 @@ class RepositoryReading(msgspec.Struct, frozen=True, kw_only=True):
     held: tuple[Slot, ...]
     watched_by: str | None
     watch_seconds: int
+    surveyed_at: datetime | None
+    findings: tuple[DoubtReading, ...]
 
 
 class HeldReading(msgspec.Struct, frozen=True, kw_only=True):

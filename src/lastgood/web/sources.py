@@ -36,6 +36,7 @@ from lastgood.wire.frames import Progress
 
 MOMENTS = 60
 RECENT_RUNS = 15
+MOST_OWNERS = 200
 
 IdempotencyKey = Annotated[
     str | None,
@@ -65,6 +66,7 @@ async def source_page(request: Request[Any, Any, Any], source_id: FromPath[str])
             reader.alert_reading(view, alert) for alert in view.alerts.values() if alert.key.entity_id == source.id
         ],
         online=view.online.get(source.host_id or ""),
+        owners=owners_of(view, source),
         waiting=is_ulid(asked) and asked not in view.running and all(run.id != asked for run in runs),
     )
 
@@ -192,6 +194,18 @@ def known(view: FleetView, source_id: str) -> Source:
     if source is None:
         raise Missing("No source has this id; it may have been removed with its host.")
     return source
+
+
+def owners_of(view: FleetView, source: Source) -> list[tuple[str, str]]:
+    """(id, name) of the sources that may adopt this one; those that agents make come first."""
+    if not source.is_found:
+        return []
+    others = (view.sources[i] for i in view.sources_of_repository.get(source.repository_id, ()) if i != source.id)
+    named = sorted(
+        (other.is_found, other.archived_by is not None, f"{reader.host_of(view, other)}: {other.name}", other.id)
+        for other in others
+    )
+    return [(other_id, name) for _, _, name, other_id in named[:MOST_OWNERS]]
 
 
 def origin(request: Request[Any, Any, Any]) -> str:
