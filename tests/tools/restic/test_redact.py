@@ -160,3 +160,8 @@ def test_an_address_with_a_secret_in_it_was_taken_where_the_secret_spoilt_the_ad
 )
 def test_an_ordinary_address_holds_no_secret(url: str) -> None:
     assert not holds_secret(url)
+
+
+def test_a_password_that_is_one_of_restics_own_words_does_not_hide_what_went_wrong() -> None:
+    for word in ("password", "wrong", "Key"):
+        assert Redactor([word])("Fatal: wrong password or no key found") == "Fatal: wrong password or no key found"

@@ -34,6 +34,14 @@ _SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|SAS|AUTH", re.IGNOR
 _NO_SECRET_NAME = re.compile(r"_FILE$|_PATH$|^RESTIC_KEY_HINT$|_AUTH_VERSION$|_AUTH_URL$|_SOCK$")
 # Shorter values occur inside ordinary words; they are masked only where they stand alone.
 _SHORTEST_ANYWHERE = 4
+_WORDS = (
+    "access already config connection denied does exist failed fatal file forbidden found host key locked network no"
+    " open operation or password permission refused repository reset resolving server such timeout unable"
+    " unauthorized wrong"
+)
+_OF_RESTIC = frozenset(_WORDS.split())
+"""Words by which restic says what went wrong. Whose password is one of them keeps no secret by masking it, and would
+never learn that it is wrong."""
 
 
 def scrub_addresses(text: str) -> str:
@@ -81,7 +89,10 @@ class Redactor:
         parts = [
             re.escape(value) if len(value) >= _SHORTEST_ANYWHERE else rf"(?<!\w){re.escape(value)}(?!\w)"
             for value in sorted(spellings, key=len, reverse=True)
-            if value and value != MASK and not re.fullmatch(r"-----[A-Z ]+-----", value)
+            if value
+            and value != MASK
+            and value.casefold() not in _OF_RESTIC
+            and not re.fullmatch(r"-----[A-Z ]+-----", value)
         ]
         self._known = re.compile("|".join(parts)) if parts else None
 
