@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,13 +20,15 @@ from tests.hub.rig import AGENT_KEYS, HOST, HUB_KEYS, INFO
 class Linked:
     """A link that runs in the background, and what came over it."""
 
-    def __init__(self, url: str, spool: Spool, hub_key: bytes, keys: KeyPair) -> None:
+    def __init__(
+        self, url: str, spool: Spool, hub_key: bytes, keys: KeyPair, trust: ssl.SSLContext | None = None
+    ) -> None:
         self.spool = spool
         self.orders: asyncio.Queue[Order] = asyncio.Queue()
         self.surveys_asked = 0
         pinned = Pinned(host_id=HOST.id, keys=keys, hub_key=hub_key)
         seams = Seams(describe=self._describe, receive=self.orders.put, survey_all=self._survey_all)
-        self.link = Link(url, pinned, spool, seams, now, Backoff(0.005, 0.05))
+        self.link = Link(url, pinned, spool, seams, now, Backoff(0.005, 0.05), trust)
         self.running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -61,10 +64,11 @@ async def linked(
     hub_key: bytes = HUB_KEYS.public_key,
     keys: KeyPair = AGENT_KEYS,
     start: bool = True,
+    trust: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Linked]:
     """A link to the hub at ``url`` with the spool in ``folder``, ended with the block."""
     spool = await Spool.open(folder / "spool.db", now)
-    one = Linked(url, spool, hub_key, keys)
+    one = Linked(url, spool, hub_key, keys, trust)
     if start:
         one.start()
     try:

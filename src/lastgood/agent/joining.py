@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -44,6 +44,8 @@ class Join:
     config: Path
     data_dir: Path
     name: str | None = None
+    hostname: str = field(default_factory=lambda: (socket.gethostname() or "localhost")[:200])
+    """What the machine calls itself."""
 
     @property
     def key_file(self) -> Path:
@@ -54,14 +56,9 @@ class Join:
         return self.config.with_suffix(".announced")
 
     @property
-    def hostname(self) -> str:
-        return (socket.gethostname() or "localhost")[:200]
-
-    @property
     def doubtful_name(self) -> str | None:
         """The machine's own name, if it is one that will not last and no other was given."""
-        own = self.hostname
-        return own if self.name is None and _LIKE_A_CONTAINER.fullmatch(own) else None
+        return self.hostname if self.name is None and _LIKE_A_CONTAINER.fullmatch(self.hostname) else None
 
 
 def prepare(join: Join) -> KeyPair:

@@ -21,14 +21,14 @@ from lastgood.agent.enrolment import AgentConfig, read_key
 from lastgood.agent.files import load_assignment
 from lastgood.auth.identity import fingerprint
 from lastgood.errors import ConfigError, StoreError
-from lastgood.fleet.schedule import next_after
+from lastgood.fleet.schedule import check, next_after
 from lastgood.wire.enrolment import bytes_of
 from lastgood.wire.frames import Order
 
 log = structlog.get_logger(__name__)
 
 NAME = "status.json"
-EVERY_SECONDS = 5.0
+EVERY_SECONDS = 2.0
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +113,7 @@ def _order(order: Order, now: datetime) -> OrderStatus:
     next_at = None
     if order.schedule is not None:
         try:
+            check(order.schedule)
             next_at = next_after(order.schedule, max(now, order.paused_until or now))
         except ConfigError:
             next_at = None
@@ -137,8 +138,10 @@ def _spooled(path: Path) -> tuple[bool, int | None]:
     """Whether an agent holds the spool, and how many reports wait in one that nobody holds."""
     if not path.exists():
         return False, None
+    # Without a log beside it nobody holds the file; read so, SQLite makes no files of its own there.
+    how = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)) as db:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=0)) as db:
             (reports,) = db.execute("SELECT count(*) FROM reports").fetchone()
             return False, int(reports)
     except sqlite3.OperationalError as error:

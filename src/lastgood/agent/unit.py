@@ -39,8 +39,8 @@ LimitNOFILE=65536
 Nice=5
 
 {state}
-Environment=XDG_CACHE_HOME={data_dir}/cache HOME={data_dir}
-WorkingDirectory={data_dir}
+Environment={cache} {home}
+WorkingDirectory={folder}
 UMask=0077
 
 # Reads every file, as a backup must, and may do nothing else that root may; it writes where its user may.
@@ -73,16 +73,22 @@ def unit(command: tuple[str, ...], *, user: str, data_dir: Path) -> str:
     """The unit's text. Raises ConfigError for what cannot stand in one."""
     if not _USER.fullmatch(user):
         raise ConfigError(f"The user {user!r} cannot be one of this machine; name a system user with --user.")
-    folder = _word(str(data_dir))
-    state = f"ReadWritePaths={folder}"
+    state = f"ReadWritePaths={_word(str(data_dir))}"
     if data_dir.parent == STATE.parent:
         state = f"StateDirectory={_word(data_dir.name)}\nStateDirectoryMode=0700"
-    return _UNIT.format(command=" ".join(map(_word, command)), user=user, state=state, data_dir=folder)
+    return _UNIT.format(
+        command=" ".join(_word(word).replace("$", "$$") for word in command),
+        user=user,
+        state=state,
+        cache=_word(f"XDG_CACHE_HOME={data_dir}/cache"),
+        home=_word(f"HOME={data_dir}"),
+        folder=str(data_dir).replace("%", "%%"),
+    )
 
 
 def _word(text: str) -> str:
     """A word as systemd reads it back; raises ConfigError for one that would need more than quoting."""
     if not text or any(not character.isprintable() for character in text):
         raise ConfigError(f"The path {text!r} cannot stand in a unit; choose a plainer one.")
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"' if re.search(r"[\s'\"\\;]", text) else escaped
