@@ -105,7 +105,7 @@ async def _page(request: Request[Any, Any, Any], *, status: int = 200, **said: A
     held = await site.channels.every()
     names = {channel.id: channel.name for channel in held}
     undelivered, more = await site.channels.notices(undelivered_since=_LONG_AGO, limit=lists.ROWS)
-    newest, _ = await site.channels.notices(limit=20)
+    newest, _ = await site.channels.notices(limit=10)
     tested = said.pop("tested", None)
     context = {"error": None, "name": "", "kind": "webhook", "made": None, "secret": None, **said}
     return page(
