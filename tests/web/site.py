@@ -30,6 +30,7 @@ from lastgood.hub.wishes import Wish
 from lastgood.ids import ulid
 from lastgood.model.fact import Fact
 from lastgood.model.job import RunStart
+from lastgood.model.repository import Probe
 from lastgood.service.channels import Channels
 from lastgood.service.checkpoint import Checkpoint
 from lastgood.service.credentials import Credentials
@@ -48,7 +49,7 @@ from lastgood.web.access import SignInLimits
 from lastgood.web.app import create_app
 from lastgood.web.session import SESSION_FOR, link_digest, session_digest
 from lastgood.web.site import Actor, Site
-from lastgood.wire.frames import Progress
+from lastgood.wire.frames import Progress, RepositoryAccess, Tested
 from tests.builders import NOW, an_id
 
 PASSWORD = "a long enough password"
@@ -83,7 +84,7 @@ class Home:
         self.hosts = Hosts(self.fleet, self.take, lambda: self.moment, database, self.roster)
         self.credentials = Credentials(database, self.fleet, b"s" * 32, self.take)
         self.orders = Orders(self.fleet, self.roster, self.credentials.access)
-        trials = Trials(self.fleet, self.roster, self.credentials.access, lambda: ulid(self.moment), 5.0)
+        trials = Trials(self.fleet, self.roster, self.credentials.access, lambda: ulid(self.moment), self._look_here, 5.0)
         self.enrolment = Enrolment(database, self.hosts, HUB_KEYS, b"e" * 32, lambda: self.moment)
         self.site = Site(
             now=lambda: self.moment,
@@ -181,6 +182,10 @@ class Home:
 
     async def _cancel(self, run_id: str, by: str) -> None:
         self._ask("cancel", run_id, by)
+
+    async def _look_here(self, access: RepositoryAccess) -> Tested:
+        self.asked.append(("look here", access.id))
+        return Tested(answer_to="", probe=Probe.MISSING, message="There is nothing.")
 
     async def _look_now(self, repository_id: str) -> None:
         self._ask("look", repository_id)

@@ -54,31 +54,35 @@ class Tester:
         await asyncio.gather(*looking, return_exceptions=True)
 
     async def _answer(self, answer_to: str, access: RepositoryAccess) -> None:
-        try:
-            async with asyncio.timeout(self._seconds):
-                seen = await self._look(answer_to, access)
-        except TimeoutError:
-            message = f"The repository did not answer within {self._seconds:g} s; check the network and its address."
-            seen = Tested(answer_to=answer_to, probe=Probe.UNREACHABLE, message=message)
-        except LastgoodError as error:
-            seen = Tested(answer_to=answer_to, probe=Probe.UNKNOWN, message=str(error))
-        log.info("repository tried out", repository=access.name, probe=seen.probe.value)
-        self._tell(seen)
+        self._tell(await tried(self._restic, access, answer_to, self._clock, self._seconds))
 
-    async def _look(self, answer_to: str, access: RepositoryAccess) -> Tested:
-        there = place(access)
-        probe = await self._restic.probe(there)
-        seen = Tested(
-            answer_to=answer_to,
-            probe=Probe(probe.status),
-            message=probe.message or None,
-            identity=probe.repository_id,
-        )
-        if seen.probe is not Probe.READY:
-            return seen
-        try:
-            seen = msgspec.structs.replace(seen, snapshots=len(await self._restic.snapshots(there)))
-            locks = survey.locks(access.id, await self._restic.locks(there), self._clock())
-        except LastgoodError as error:
-            return msgspec.structs.replace(seen, message=str(error))
-        return msgspec.structs.replace(seen, locks=locks.locks)
+
+async def tried(
+    restic: Restic, access: RepositoryAccess, answer_to: str, clock: Clock, seconds: float = SECONDS
+) -> Tested:
+    """What is there, or in words why nobody can tell; in time, and whatever is wrong with it."""
+    try:
+        async with asyncio.timeout(seconds):
+            seen = await _look(restic, access, answer_to, clock)
+    except TimeoutError:
+        message = f"The repository did not answer within {seconds:g} s; check the network and its address."
+        seen = Tested(answer_to=answer_to, probe=Probe.UNREACHABLE, message=message)
+    except LastgoodError as error:
+        seen = Tested(answer_to=answer_to, probe=Probe.UNKNOWN, message=str(error))
+    log.info("repository tried out", repository=access.name, probe=seen.probe.value)
+    return seen
+
+
+async def _look(restic: Restic, access: RepositoryAccess, answer_to: str, clock: Clock) -> Tested:
+    there = place(access)
+    probe = await restic.probe(there)
+    message = probe.message or None
+    seen = Tested(answer_to=answer_to, probe=Probe(probe.status), message=message, identity=probe.repository_id)
+    if seen.probe is not Probe.READY:
+        return seen
+    try:
+        seen = msgspec.structs.replace(seen, snapshots=len(await restic.snapshots(there)))
+        locks = survey.locks(access.id, await restic.locks(there), clock())
+    except LastgoodError as error:
+        return msgspec.structs.replace(seen, message=str(error))
+    return msgspec.structs.replace(seen, locks=locks.locks)

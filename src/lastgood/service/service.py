@@ -11,11 +11,13 @@ import gc
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
+from lastgood.agent.tester import tried
 from lastgood.auth.identity import KeyPair
 from lastgood.auth.secrets import subkey
 from lastgood.clock import Clock
@@ -94,7 +96,8 @@ class Service:
             fleet, self.roster, lambda: ulid(clock()), self.lookout.look, self.take, clock
         )
         self.orders = Orders(fleet, self.roster, self.credentials.access)
-        self.trials = Trials(fleet, self.roster, self.credentials.access, lambda: ulid(clock()))
+        look_here = partial(tried, restic, answer_to="", clock=clock)
+        self.trials = Trials(fleet, self.roster, self.credentials.access, lambda: ulid(clock()), look_here)
         self.hosts = Hosts(fleet, self.take, clock, database, self.roster)
         self.enrolment = Enrolment(database, self.hosts, keys, subkey(secret_key, "enrolment"), clock)
         self.channels = Channels.of(database, clock, settings, secret_key, self.lease)

@@ -7,14 +7,14 @@ a trial changes nothing of what is known; it is no survey, and what it finds mis
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from lastgood.errors import Refused, Unreachable
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.looked import watcher
 from lastgood.hub.roster import Roster
-from lastgood.model.repository import Repository, Slot
+from lastgood.model.repository import HUB, Repository, Slot
 from lastgood.service.assignment import FindHeld
 from lastgood.wire.frames import LookNow, RepositoryAccess, Tested
 
@@ -24,14 +24,14 @@ ANSWER_SECONDS = 50.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """Who looked, and what was seen."""
+    """Who looked (None: the hub itself), and what was seen."""
 
-    host_id: str
+    host_id: str | None
     seen: Tested
 
 
 class Trials:
-    """``mint`` makes the ids of questions."""
+    """``mint`` makes the ids of questions; ``look_here`` is how the hub itself looks, where it watches."""
 
     def __init__(
         self,
@@ -39,12 +39,14 @@ class Trials:
         roster: Roster,
         held: FindHeld,
         mint: Callable[[], str],
+        look_here: Callable[[RepositoryAccess], Awaitable[Tested]],
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._fleet = fleet
         self._roster = roster
         self._held = held
         self._mint = mint
+        self._look_here = look_here
         self._answer_seconds = answer_seconds
 
     async def look(self, repository_id: str, host_id: str | None = None) -> Trial:
@@ -55,6 +57,8 @@ class Trials:
         if host_id is not None and host_id not in self._fleet.hosts:
             raise Refused(f"There is no host {host_id}; list them to find the right id.", retry=False)
         chosen = next((one for one in self._candidates(repository, host_id) if one in self._roster), None)
+        if chosen is None and host_id is None and repository.watched_by == HUB:
+            return Trial(host_id=None, seen=await self._look_here(self._access(repository)))
         if chosen is None:
             raise Refused(self._nobody(host_id))
         question = self._mint()

@@ -170,7 +170,7 @@ def trial_reading(view: FleetView, trial: Trial) -> TrialReading:
     seen = trial.seen
     return TrialReading(
         host_id=trial.host_id,
-        host=host_name(view, trial.host_id),
+        host="hub" if trial.host_id is None else host_name(view, trial.host_id),
         probe=seen.probe,
         reason=seen.message,
         identity=seen.identity,

@@ -151,9 +151,12 @@ class HeldReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrialReading(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent saw that looked into a repository just now; ``reason`` is one sentence, None if all is well."""
+    """What was seen by a look into a repository just now; ``reason`` is one sentence, None if all is well.
 
-    host_id: str
+    ``host_id`` is None if the hub itself looked.
+    """
+
+    host_id: str | None
     host: str
     probe: Probe
     reason: str | None
