@@ -129,6 +129,16 @@ def marks_of(connection: Connection, stream: str) -> int:
     return _positions(connection, {stream}).get(stream, 0)
 
 
+def mark_among(connection: Connection, stream: str, kin: str) -> tuple[int, int]:
+    """How far this stream is committed; if not at all, how many others there are whose names begin with ``kin``."""
+    committed = marks_of(connection, stream)
+    if committed:
+        return committed, 0
+    # The next letter after the kin's last bounds them, so that the key serves: a host has few, the table has many.
+    query = select(func.count()).where(marks.c.stream >= kin, marks.c.stream < kin[:-1] + chr(ord(kin[-1]) + 1))
+    return 0, connection.execute(query).scalar_one()
+
+
 def tail(connection: Connection, after: int, limit: int = 1_000) -> list[tuple[int, Fact | Unreadable]]:
     """The next facts of the log behind ``after``, in order; at most ``limit``."""
     columns = (fact_log.c.seq, fact_log.c.kind, fact_log.c.version, fact_log.c.body)
