@@ -252,7 +252,18 @@ class Service:
         await self.ingest.take(log.Append((fact,), mark, text))
 
     async def _committed(self, host_id: str, spool_id: str) -> int:
-        return await self.database.read(lambda connection: log.marks_of(connection, _stream(host_id, spool_id)))
+        """Up to where this spool was told. One that is new although the host had another is a gap, and named."""
+        stream, others = _stream(host_id, spool_id), _stream(host_id, "")
+        committed, before = await self.database.read(lambda rows: log.mark_among(rows, stream, others))
+        if not committed and before:
+            _log.warning(
+                "the agent comes with a new spool, its disk was lost or set back; what it had not told yet is lost "
+                "with the old one, and it looks into its repositories anew",
+                host=self.fleet.hosts[host_id].name if host_id in self.fleet.hosts else host_id,
+                spool=spool_id,
+                spools_before=before,
+            )
+        return committed
 
     async def _reported(self, host_id: str, info: AgentInfo) -> None:
         await self.take([AgentReported(at=self.clock(), origin=agent_origin(host_id), host_id=host_id, info=info)])
