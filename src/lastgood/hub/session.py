@@ -22,6 +22,7 @@ from lastgood.errors import LastgoodError, WireError
 from lastgood.fleet import presence
 from lastgood.fleet.fleet import Judging
 from lastgood.hub.connection import Connection, Ending, shortened
+from lastgood.hub.gap import name_gap
 from lastgood.hub.greeting import FindHost, Greeting, Refusal, decode, greet, try_again
 from lastgood.hub.intake import WINDOW, Intake, Take
 from lastgood.hub.keeper import Keeper
@@ -214,6 +215,7 @@ class _Session:
                         progress.ended(host_id, said.run.id)
                     await intake.receive(frame, len(data))
                 case Heartbeat():
+                    name_gap(self._log, self._named, frame.last_sequence, self._greeting.hello.spool_id)
                     self._named = frame.last_sequence
                     self._life_sign(frame.sent_at)
                     self._judge_step()
