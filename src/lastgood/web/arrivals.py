@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
+from lastgood.agent.address import is_loopback
 from lastgood.errors import AccessError
 from lastgood.store import enrolment as rows
 from lastgood.web import lists
-from lastgood.web.enrolment import MadeCode, PendingReading, all_pending, code_reading, made_reading
+from lastgood.web.enrolment import MadeCode, PendingReading, all_pending, code_reading, command, made_reading
 from lastgood.web.render import page, redirect
 from lastgood.web.session import site_of
 
@@ -75,6 +77,7 @@ async def _page(
     status: int = 200,
 ) -> Response[bytes]:
     site = site_of(request)
+    base = str(site.settings.server.public_url)
     codes = await site.read(partial(rows.list_codes, now=site.now(), after=None, limit=CODES_SHOWN))
     return page(
         request,
@@ -86,7 +89,8 @@ async def _page(
         codes=[code_reading(code) for code in codes if made is None or code.id != made.id],
         sheet=lists.cut(await all_pending(site), lists.page_number(request), "/enrol", {}, _by_id),
         hub=site.enrolment.hub,
-        base=str(site.settings.server.public_url),
+        announce=command("announce", base),
+        local=is_loopback(urlsplit(base).hostname or ""),
     )
 
 

@@ -244,17 +244,17 @@ def made_reading(site: Site, minted: Minted) -> MadeCode:
     return MadeCode(
         id=minted.row.id,
         code=code,
-        command=command(str(site.settings.server.public_url), code),
+        command=command("enrol", str(site.settings.server.public_url), code),
         name=minted.row.name,
         expires_at=minted.row.expires_at,
     )
 
 
-def command(base: str, code: str) -> str:
-    """The line that makes a machine a host."""
+def command(verb: str, base: str, *words: str) -> str:
+    """The line to run on a machine that is to come in."""
     parts = urlsplit(base)
     plain = parts.scheme == "http" and not is_loopback(parts.hostname or "")
-    return f"lastgood agent enrol {base} {code}" + (" --insecure" if plain else "")
+    return " ".join(("lastgood agent", verb, base, *words, *(("--insecure",) if plain else ())))
 
 
 def code_reading(code: EnrolCode) -> CodeReading:
