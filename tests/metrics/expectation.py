@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from lastgood.fleet.fleet import FleetView
 from lastgood.metrics.own_facts import OwnFacts
 from lastgood.metrics.text import Format
+from lastgood.model.job import RunKind
 from lastgood.model.repository import Probe
 from lastgood.model.source import last_good
 
@@ -135,6 +136,8 @@ def _sources(page: _Page, view: FleetView) -> None:
             page.put("backup_last_duration_seconds", good.duration_seconds, **told)
             page.put("backup_last_size_bytes", good.size_bytes, **told)
             page.put("backup_last_added_bytes", good.added_bytes, **told)
+            checked = dict(view.repository_evidence_of(source.repository_id).upkeep).get(RunKind.CHECK)
+            page.put("backup_verified_timestamp_seconds", checked and checked.timestamp(), **told)
         attempt = evidence.last_attempt
         if attempt is not None:
             fine = attempt.outcome in ("success", "unchanged") or attempt is good
@@ -161,6 +164,9 @@ def _repositories(page: _Page, view: FleetView) -> None:
         page.put("backup_repository_up", up, **told)
         page.put("backup_repository_size_bytes", evidence.size_bytes, **told)
         page.put("backup_repository_locks", None if evidence.locks is None else len(evidence.locks), **told)
+        for task, at in evidence.upkeep:
+            stamp = math.floor(at.timestamp())
+            page.put("backup_repository_upkeep_timestamp_seconds", stamp, **told, task=str(task))
 
 
 def _agents(page: _Page, view: FleetView) -> None:

@@ -108,7 +108,8 @@ def twelve_hosts() -> FleetView:
     """A host for each thing that can differ on a page."""
     fleet = Fleet()
     fleet.judging.evaluated_at = NOW
-    shared = put_repository(fleet, a_repository("shared"), some_repository_evidence(snapshots=40))
+    upkeep = ((RunKind.CHECK, NOW - timedelta(days=3)), (RunKind.PRUNE, NOW - timedelta(days=10)))
+    shared = put_repository(fleet, a_repository("shared"), some_repository_evidence(snapshots=40, upkeep=upkeep))
     _every_outcome(fleet)
     _every_repository(fleet)
 

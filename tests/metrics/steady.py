@@ -9,7 +9,7 @@ from typing import Any
 
 from lastgood.fleet.learn import Changes
 from lastgood.metrics import VOCABULARIES
-from lastgood.metrics.entities import instant
+from lastgood.metrics.entities import instant, upkeep_of
 from lastgood.metrics.own_facts import Build, OwnFacts
 from lastgood.metrics.pack import PACKER, Packer
 from lastgood.metrics.page import Made, Page, Wanted, shard_of
@@ -43,6 +43,7 @@ class Steady:
         self.reading.changed("host", changes.hosts)
         self.reading.changed("source", changes.sources)
         self.reading.changed("repository", changes.repositories)
+        self.reading.changed("upkeep", upkeep_of(changes.repositories))
 
     def made(self, wanted: Wanted) -> Made:
         self.reading.begin(wanted.names, self.moment)

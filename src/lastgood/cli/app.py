@@ -14,7 +14,9 @@ from lastgood.cli import (
     host,
     hub,
     hub_backup,
+    job,
     repository,
+    restore,
     rules,
     source,
     up,
@@ -36,6 +38,7 @@ app.command("serve")(hub.serve)
 app.command("backup-hub")(hub_backup.backup_hub)
 app.command("restore-hub")(hub_backup.restore_hub)
 app.command("recovery-kit")(hub_backup.recovery_kit)
+app.command("restore")(restore.restore)
 app.command("check-config")(check.check_config)
 app.command("healthz")(check.healthz)
 app.command("dashboards")(dashboards.dashboards)
@@ -44,6 +47,7 @@ app.command("version")(check.version)
 app.add_typer(agent.app, name="agent")
 app.add_typer(alert.app, name="alert")
 app.add_typer(channel.app, name="channel")
+app.add_typer(job.app, name="job")
 app.add_typer(job.app, name="job")
 app.add_typer(repository.app, name="repository")
 app.add_typer(source.app, name="source")

@@ -12,11 +12,11 @@ from datetime import datetime
 from lastgood.fleet.fleet import FleetView
 from lastgood.fleet.judge import last_known_at, told_at
 from lastgood.fleet.weigh import is_proven_good
-from lastgood.metrics.entities import REPOSITORY, SOURCE, aged_value, epoch
+from lastgood.metrics.entities import REPOSITORY, SOURCE, UPKEEP, aged_value, epoch
 from lastgood.metrics.family import Aged, Family, Instant, Type, Value
 from lastgood.metrics.vocabulary import Vocabulary
 from lastgood.model.host import ABSENT
-from lastgood.model.job import Outcome, Run
+from lastgood.model.job import Outcome, Run, RunKind
 from lastgood.model.repository import RepositoryState
 from lastgood.model.source import last_good
 
@@ -123,6 +123,24 @@ def _repository_up(view: FleetView, repository_id: str) -> Value:
 def _locks(view: FleetView, repository_id: str) -> Value:
     locks = view.repository_evidence_of(repository_id).locks
     return None if locks is None else len(locks)
+
+
+def _verified(view: FleetView, source_id: str) -> Value:
+    """Nothing is verified of a source of which nothing is held."""
+    if _good(view, source_id) is None:
+        return None
+    repository_id = view.sources[source_id].repository_id
+    return epoch(view.repository_evidence_of(repository_id).upkeep_at(RunKind.CHECK))
+
+
+def _upkeep(view: FleetView, upkeep_id: str) -> tuple[str, ...]:
+    repository_id, _, task = upkeep_id.partition("/")
+    return (*_repository(view, repository_id), task)
+
+
+def _upkeep_at(view: FleetView, upkeep_id: str) -> Value:
+    repository_id, _, task = upkeep_id.partition("/")
+    return epoch(view.repository_evidence_of(repository_id).upkeep_at(RunKind(task)))
 
 
 def _of_source(
@@ -235,6 +253,11 @@ FAMILIES: tuple[Family[FleetView], ...] = (
         "Backups that the schedule asked for and that were good in time, or are known to be good since.",
         lambda view, source_id: view.evidence_of(source_id).good_runs,
     ),
+    _of_source(
+        "backup_verified_timestamp_seconds",
+        "Unix time at which the repository of this source was last checked and found without errors.",
+        _verified,
+    ),
     _of_repository(
         "backup_repository_up",
         "1 if the repository answered the newest look into it, 0 if not; absent while nobody knows.",
@@ -247,6 +270,15 @@ FAMILIES: tuple[Family[FleetView], ...] = (
         lambda view, repository_id: view.repository_evidence_of(repository_id).size_bytes,
     ),
     _of_repository("backup_repository_locks", "Locks that lie in the repository.", _locks),
+    Family(
+        name="backup_repository_upkeep_timestamp_seconds",
+        help="Unix time at which this task last went well on the repository: check, forget, prune or unlock.",
+        entity=UPKEEP,
+        reads=("repository",),
+        label_names=(*REPOSITORY_LABELS, "task"),
+        labels=_upkeep,
+        value=_upkeep_at,
+    ),
 )
 
 VOCABULARY = Vocabulary(

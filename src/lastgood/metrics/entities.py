@@ -6,12 +6,13 @@ ids alone, so two bodies of one moment are the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from lastgood.fleet.durations import LABELS
 from lastgood.fleet.fleet import FleetView
+from lastgood.fleet.upkeep import TASKS
 from lastgood.metrics.family import Aged, Entity, Instant, Value
 from lastgood.metrics.own_facts import OwnFacts
 from lastgood.model.alert import Severity
@@ -27,6 +28,39 @@ SOURCE: Entity[FleetView] = Entity("source", lambda view: sorted(view.sources), 
 REPOSITORY: Entity[FleetView] = Entity(
     "repository", lambda view: sorted(view.repositories), lambda view: view.repositories
 )
+
+
+class _Upkeep(Mapping[str, object]):
+    """``repository/task`` for every kind of upkeep that ever went well there."""
+
+    def __init__(self, view: FleetView) -> None:
+        self._view = view
+
+    def __getitem__(self, key: str) -> datetime:
+        repository_id, _, task = key.partition("/")
+        if repository_id in self._view.repositories:
+            for kind, at in self._view.repository_evidence_of(repository_id).upkeep:
+                if kind == task:
+                    return at
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        for repository_id in self._view.repositories:
+            for kind, _ in self._view.repository_evidence_of(repository_id).upkeep:
+                yield f"{repository_id}/{kind}"
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+UPKEEP: Entity[FleetView] = Entity("upkeep", lambda view: sorted(_Upkeep(view)), _Upkeep)
+
+
+def upkeep_of(repository_ids: Iterable[str]) -> list[str]:
+    """The ids of all upkeep of these repositories, whether there is any."""
+    return [f"{repository_id}/{task}" for repository_id in repository_ids for task in TASKS]
+
+
 SEVERITY: Entity[FleetView] = Entity("severity", lambda _view: sorted(Severity))
 COLLECTOR: Entity[OwnFacts] = Entity("collector", lambda facts: sorted(facts.collectors))
 

@@ -26,6 +26,7 @@ _THINGS = {
     "hub": "the hub",
     "ended_runs": "kind and status",
     "answer": "format and encoding",
+    "upkeep": "repository and task",
 }
 
 

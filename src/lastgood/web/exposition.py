@@ -18,7 +18,7 @@ import structlog
 
 from lastgood.fleet.learn import Changes
 from lastgood.metrics import VOCABULARIES
-from lastgood.metrics.entities import instant
+from lastgood.metrics.entities import instant, upkeep_of
 from lastgood.metrics.family import Instant
 from lastgood.metrics.own_facts import OwnFacts, ProcessFacts
 from lastgood.metrics.pack import PACKER, Packer
@@ -95,6 +95,7 @@ class Exposition:
         self._reading.changed("host", changes.hosts)
         self._reading.changed("source", changes.sources)
         self._reading.changed("repository", changes.repositories)
+        self._reading.changed("upkeep", upkeep_of(changes.repositories))
         self._plan_ahead()
 
     # --- asked for ------------------------------------------------------------------------------------------------
