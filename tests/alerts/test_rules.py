@@ -32,6 +32,7 @@ PROMISED = {
     "backup_unknown": ("source", Severity.WARNING),
     "backup_partial": ("source", Severity.WARNING),
     "host_offline": ("host", Severity.WARNING),
+    "host_clock_skew": ("host", Severity.WARNING),
     "repository_finding": ("repository", Severity.WARNING),
 }
 """Ids, kinds and severities that people route and silence by."""

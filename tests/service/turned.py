@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -35,9 +35,10 @@ class Heart:
     told: list[Fact] = field(default_factory=list)
     broken: bool = False
     ruled_by: Sequence[Rule] = RULES
+    steady: Callable[[], float] | None = None
 
     def __post_init__(self) -> None:
-        self.watch = Watch(self.fleet, self.take, lambda: self.now, ruled_by=self.ruled_by)
+        self.watch = Watch(self.fleet, self.take, lambda: self.now, ruled_by=self.ruled_by, steady=self.steady)
 
     async def take(self, facts: Sequence[Fact]) -> None:
         if self.broken:
@@ -72,8 +73,11 @@ class Heart:
         presence.synced(self.fleet.judging, host_id, self.now, True)
         self.watch.presence_changed(host_id)
 
-    def heartbeat(self, host_id: str) -> None:
-        presence.heard(self.fleet.judging, host_id, self.now)
+    def heartbeat(self, host_id: str, clock_offset_seconds: float | None = None) -> None:
+        """As a session does: the agent names its time, and owes nothing."""
+        changed = presence.heard(self.fleet.judging, host_id, self.now, clock_offset_seconds=clock_offset_seconds)
+        if presence.synced(self.fleet.judging, host_id, self.now, True) or changed:
+            self.watch.presence_changed(host_id)
 
     def disconnect(self, host_id: str) -> None:
         presence.disconnected(self.fleet.judging, host_id)

@@ -39,6 +39,8 @@ class Rule:
     severity: Severity
     meaning: str
     say: Callable[[Told, str, datetime], str | None]
+    keeps: Callable[[Told, str], bool] = lambda _told, _entity_id: False
+    """Whether nothing can be said at present, so that what is open stays open."""
 
 
 def is_blind(told: Told, now: datetime) -> bool:
@@ -101,6 +103,27 @@ def _host_offline(told: Told, host_id: str, now: datetime) -> str | None:
     return f"{host.name} is offline; its agent was never heard."
 
 
+def _clock_skew(told: Told, host_id: str, now: datetime) -> str | None:
+    presence = told.presence_of(host_id)
+    if not presence.is_skewed or presence.clock_offset_seconds is None:
+        return None
+    apart = _apart(abs(presence.clock_offset_seconds))
+    where = "ahead of" if presence.clock_offset_seconds > 0 else "behind"
+    return f"The clock of {told.hosts[host_id].name} is {apart} {where} the hub's; set both by NTP."
+
+
+def _apart(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _clock_is_unheard(told: Told, host_id: str) -> bool:
+    presence = told.presence_of(host_id)
+    return not presence.connected or presence.clock_offset_seconds is None
+
+
 def _repository_finding(told: Told, repository_id: str, now: datetime) -> str | None:
     found = [one for one in told.repository_evidence_of(repository_id).doubts if one.kind in ALERTED]
     if not found:
@@ -151,6 +174,14 @@ RULES: tuple[Rule, ...] = (
         severity=Severity.WARNING,
         meaning="The host's agent was not heard for 90 seconds, or never since it was enrolled.",
         say=_host_offline,
+    ),
+    Rule(
+        id="host_clock_skew",
+        entity_kind="host",
+        severity=Severity.WARNING,
+        meaning="The clocks of the host and of the hub differ by more than 60 seconds.",
+        say=_clock_skew,
+        keeps=_clock_is_unheard,
     ),
     Rule(
         id="repository_finding",

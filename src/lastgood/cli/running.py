@@ -10,6 +10,7 @@ import contextlib
 import resource
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
@@ -30,7 +31,7 @@ OPEN_FILES = 262_144
 async def running_hub(settings: Settings, bound: socket.socket) -> AsyncIterator[tuple[Service, HubServer]]:
     """A hub that serves on the bound socket inside the block, ended in order behind it."""
     try:
-        service = await Service.open(settings, now)
+        service = await Service.open(settings, now, time.monotonic)
     except BaseException:
         bound.close()
         raise

@@ -30,6 +30,8 @@ LOOK_TAKES = timedelta(minutes=5)
 
 STALE_AFTER_INTERVALS = 3
 
+CLOCK_DOUBT = timedelta(seconds=60)
+
 _ANSWERED_NO = frozenset({Probe.MISSING, Probe.WRONG_PASSWORD, Probe.REFUSED, Probe.UNREACHABLE})
 
 
@@ -81,7 +83,9 @@ def told_at(known: Known, source: Source) -> datetime | None:
 def last_known_at(presence: Presence, told_at: datetime | None, now: datetime) -> datetime | None:
     """The same, from what the host's heartbeats and the newest fact about the source (``told_at``) say."""
     if presence.is_observing:
-        return now
+        return now - presence.behind
+    # A fact of the future was told while our clock was wrong; it says nothing of what comes until then.
+    told_at = None if told_at is None or told_at > now + CLOCK_DOUBT else told_at
     if presence.observed_at is None or told_at is None:
         return presence.observed_at or told_at
     return max(presence.observed_at, told_at)
@@ -107,7 +111,8 @@ def source_state(known: Known, source: Source, now: datetime) -> tuple[State, da
             awaited_until = _awaited_until(known, source, looked_at)
             if awaited_until is not None and now < awaited_until:
                 return State.LATE, awaited_until
-            return State.UNKNOWN, None
+            presence = known.presence_of(source.host_id)
+            return State.UNKNOWN, deadline_at + presence.behind if presence.is_observing else None
         if evidence.successor is not None:
             return State.UNKNOWN, None
         return (State.MISSED if has_good else State.NEVER), None

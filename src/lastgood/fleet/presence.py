@@ -1,8 +1,9 @@
 """What connections and heartbeats say about hosts: who is there, and until when we would have known of any run.
 
 ``hub/session.py`` tells, the judge reads. Held in memory beside the facts, never one of them. Each function answers
-whether ``connected`` or ``synced`` changed, which is when the host must be judged again; plain life signs only move
-instants. The one rule: no instant ever goes back, whatever the wall clock does.
+whether ``connected``, ``synced`` or the clock's being wrong changed, which is when the host must be judged again;
+plain life signs only move instants. The one rule: no instant ever goes back by itself, whatever the wall clock does;
+``put_back`` is for whoever knows that the clock was wrong.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from lastgood.fleet.fleet import Judging
 from lastgood.fleet.judge import OFFLINE_AFTER
 from lastgood.model.host import ABSENT, Presence
 
-__all__ = ["OFFLINE_AFTER", "connected", "disconnected", "heard", "remembered", "synced"]
+__all__ = ["OFFLINE_AFTER", "connected", "disconnected", "doubted", "heard", "put_back", "remembered", "synced"]
 
 
 def connected(judging: Judging, host_id: str, at: datetime) -> bool:
@@ -33,20 +34,24 @@ def heard(
     *,
     clock_offset_seconds: float | None = None,
     round_trip_seconds: float | None = None,
-) -> None:
+) -> bool:
     """A frame came. ``clock_offset_seconds`` is the agent's clock minus ours; None leaves what was known."""
     before = judging.presence.get(host_id, ABSENT)
     if not before.connected:
-        return
+        return False
     offset, trip = before.clock_offset_seconds, before.round_trip_seconds
-    judging.presence[host_id] = Presence(
+    after = Presence(
         connected=True,
         synced=before.synced,
         seen_at=_later(before.seen_at, at),
-        observed_at=_later(before.observed_at, at) if before.synced else before.observed_at,
+        observed_at=before.observed_at,
         clock_offset_seconds=offset if clock_offset_seconds is None else clock_offset_seconds,
         round_trip_seconds=trip if round_trip_seconds is None else round_trip_seconds,
     )
+    if after.synced:
+        after = replace(after, observed_at=_later(before.observed_at, at - after.behind))
+    judging.presence[host_id] = after
+    return before.is_skewed != after.is_skewed
 
 
 def synced(judging: Judging, host_id: str, at: datetime, in_step: bool) -> bool:
@@ -54,9 +59,26 @@ def synced(judging: Judging, host_id: str, at: datetime, in_step: bool) -> bool:
     before = judging.presence.get(host_id, ABSENT)
     if not before.connected or before.synced == in_step:
         return False
-    observed_at = _later(before.observed_at, at) if in_step else before.observed_at
+    observed_at = _later(before.observed_at, at - before.behind) if in_step else before.observed_at
     judging.presence[host_id] = replace(before, synced=in_step, observed_at=observed_at)
     return True
+
+
+def doubted(judging: Judging, host_id: str) -> bool:
+    """Our own clock has moved: until the agent is heard again, nobody knows what was due meanwhile by its clock."""
+    before = judging.presence.get(host_id, ABSENT)
+    if not before.is_observing:
+        return False
+    judging.presence[host_id] = replace(before, synced=False)
+    return True
+
+
+def put_back(judging: Judging, host_id: str, at: datetime) -> None:
+    """Our own clock was ahead and is right again: nobody was heard in times that are yet to come."""
+    before = judging.presence.get(host_id, ABSENT)
+    judging.presence[host_id] = replace(
+        before, seen_at=_earlier(before.seen_at, at), observed_at=_earlier(before.observed_at, at)
+    )
 
 
 def disconnected(judging: Judging, host_id: str) -> bool:

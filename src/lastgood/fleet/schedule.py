@@ -94,13 +94,13 @@ def begun_at(source: Source, resumed_at: datetime | None) -> datetime:
 def claimed(source: Source, run: Run) -> datetime | None:
     """The due moment that the run says it was started for.
 
-    An agent whose clock is ahead runs before the moment; by more than the grace nobody is believed, or a word about
-    the future would hide missing backups until then.
+    An agent whose clock is ahead runs before the moment; by more than the grace, and what we know its clock to be
+    ahead, nobody is believed, or a word about the future would hide missing backups until then.
     """
     due_at = run.due_at
     if due_at is None or due_at <= run.ended_at:
         return due_at
-    early = due_at - run.ended_at
+    early = due_at - run.ended_at - timedelta(seconds=run.clock_ahead_seconds)
     if early > MOST_GRACE:
         return None
     interval = timedelta() if source.schedule is None else interval_from(source.schedule, due_at)

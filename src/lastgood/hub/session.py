@@ -258,7 +258,8 @@ class _Session:
     def _life_sign(self, sent_at: datetime | None = None, heard_at: datetime | None = None) -> None:
         at = self._seams.clock()
         offset = None if sent_at is None else (sent_at - (heard_at or at)).total_seconds()
-        presence.heard(self._seams.judging, self._host_id, at, clock_offset_seconds=offset)
+        if presence.heard(self._seams.judging, self._host_id, at, clock_offset_seconds=offset):
+            self._seams.presence_changed(self._host_id)
 
     def _judge_step(self) -> None:
         """Whether the agent owes us nothing of what it named; whoever judges is told when that changed."""

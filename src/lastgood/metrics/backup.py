@@ -109,7 +109,9 @@ def _observed_base(view: FleetView, source_id: str) -> object:
 def _observed(now: Instant, base: tuple[str | None, datetime | None]) -> int | None:
     host_id, told_at = base
     presence = now.presence.get(host_id or "", ABSENT)
-    return now.seconds if presence.is_observing else epoch(last_known_at(presence, told_at, now.at))
+    if presence.is_observing and not presence.behind:
+        return now.seconds
+    return epoch(last_known_at(presence, told_at, now.at))
 
 
 OBSERVED: Aged[FleetView] = Aged(_observed_base, _observed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,5 +53,22 @@ class Presence:
     def is_observing(self) -> bool:
         return self.connected and self.synced
 
+    @property
+    def is_skewed(self) -> bool:
+        """Whether its clock and ours differ by more than their ways to each other explain."""
+        return self.clock_offset_seconds is not None and abs(self.clock_offset_seconds) > MOST_SKEW_SECONDS
+
+    @property
+    def behind(self) -> timedelta:
+        """How far its clock is behind ours: it follows its schedule by its own, so all it does comes later for us."""
+        offset = self.clock_offset_seconds
+        if offset is None or offset >= -MOST_SKEW_SECONDS:
+            return timedelta(0)
+        return timedelta(seconds=min(-offset, MOST_BEHIND_SECONDS))
+
+
+MOST_SKEW_SECONDS = 60.0
+MOST_BEHIND_SECONDS = 400 * 86_400.0
+"""A clock that says 1970 is not set at all; what it was asked to do meanwhile is long over."""
 
 ABSENT = Presence()

@@ -106,6 +106,8 @@ class Run:
     cause: str | None = None
     reason: str | None = None
     check_subset: str | None = None
+    clock_ahead_seconds: float = 0.0
+    """How far the agent's clock was ahead of the hub's when it told of this; the hub's word, not the agent's."""
 
     @property
     def is_attempt(self) -> bool:

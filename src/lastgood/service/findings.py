@@ -166,6 +166,9 @@ class Findings:
         for rule in self._rules:
             if rule.entity_kind != kind:
                 continue
+            if rule.keeps(fleet, entity_id):
+                broken.add(rule.id)
+                continue
             try:
                 finding = rules.apply(rule, fleet, entity_id, now)
             except Exception:  # noqa: BLE001 - one rule that breaks must not hide the others
@@ -175,7 +178,7 @@ class Findings:
                 continue
             if finding is not None:
                 found.append(finding)
-        # What a broken rule had opened stays open: nobody has said that it is over.
+        # What a rule had opened that is broken or cannot say anything stays open: nobody has said that it is over.
         keys = [key for key in fleet.alerts_of_entity.get(entity, ()) if key.rule not in broken]
         open_alerts = [fleet.alerts[key] for key in keys]
         if not found and not open_alerts:

@@ -37,10 +37,10 @@ from lastgood.model.host import AgentInfo
 from lastgood.service.channels import Channels
 from lastgood.service.checkpoint import Checkpoint, restore
 from lastgood.service.commands import Commands
+from lastgood.service.credentials import Credentials
 from lastgood.service.enrolment import Enrolment
 from lastgood.service.heartbeat import Heartbeat
 from lastgood.service.hosts import Hosts
-from lastgood.service.credentials import Credentials
 from lastgood.service.identity import hub_keys
 from lastgood.service.ingest import Ingest
 from lastgood.service.lookout import Lookout
@@ -76,6 +76,7 @@ class Service:
         keys: KeyPair,
         fleet: Fleet,
         checkpoint: Checkpoint,
+        steady: Callable[[], float] | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -87,7 +88,9 @@ class Service:
         self.lease: Lease = AlwaysHeld()
         self.roster = Roster()
         self.ingest = Ingest(database, fleet, checkpoint, self._changed)
-        self.watch = Watch(fleet, self.take, clock, held=lambda: self.lease.held("rules"), told=self._tell)
+        self.watch = Watch(
+            fleet, self.take, clock, held=lambda: self.lease.held("rules"), told=self._tell, steady=steady
+        )
         self.upkeep = Upkeep(database, fleet, settings.retention, clock, self.lease)
         self.credentials = Credentials(database, fleet, secret_key, self.take)
         restic = Restic(cache_dir=settings.server.data_dir / "restic-cache", clock=clock)
@@ -120,15 +123,18 @@ class Service:
         self._arrivals: dict[str, asyncio.Future[None]] = {}
 
     @classmethod
-    async def open(cls, settings: Settings, clock: Clock) -> Service:
-        """Everything loaded and judged, nobody served yet. Raises ConfigError for what an operator must mend."""
+    async def open(cls, settings: Settings, clock: Clock, steady: Callable[[], float] | None = None) -> Service:
+        """Everything loaded and judged, nobody served yet. Raises ConfigError for what an operator must mend.
+
+        ``steady`` is a clock that nobody sets, beside which jumps of the other are seen.
+        """
         database = open_database(settings.server.data_dir)
         try:
             secret_key = load_or_make_key(settings.server.key_path)
             keys = await hub_keys(database, secret_key, settings.server.key_path)
             with _settled_memory():
                 fleet, checkpoint = await restore(database)
-                service = cls(settings, clock, database, secret_key, keys, fleet, checkpoint)
+                service = cls(settings, clock, database, secret_key, keys, fleet, checkpoint, steady)
                 await service.credentials.load()
                 await service._remember_presence(clock())
                 await service.watch.start()
@@ -247,7 +253,9 @@ class Service:
         )
 
     async def _take_report(self, said: Said, host_id: str, heard: intake.Mark, text: str) -> None:
-        fact = translate(said, host_id, self.clock())
+        held = self.fleet.presence_of(host_id)
+        ahead = held.clock_offset_seconds if held.is_skewed else None
+        fact = translate(said, host_id, self.clock(), ahead or 0.0)
         mark = log.Mark(_stream(host_id, heard.stream), heard.position, heard.after)
         await self.ingest.take(log.Append((fact,), mark, text))
 

@@ -17,6 +17,7 @@ import structlog
 from lastgood.alerts import rules
 from lastgood.clock import Clock
 from lastgood.errors import StoreError
+from lastgood.fleet import presence
 from lastgood.fleet.fleet import START_GRACE, Fleet
 from lastgood.fleet.judge import host_online, repository_state, source_state
 from lastgood.fleet.learn import Changes
@@ -27,6 +28,7 @@ from lastgood.service.slices import Slice
 
 PULSE_SECONDS = 1.0
 AUDIT_SECONDS = 600.0
+JUMP_SECONDS = 10.0
 
 _log = structlog.get_logger("lastgood.watch")
 
@@ -34,6 +36,7 @@ _log = structlog.get_logger("lastgood.watch")
 class Watch:
     """``take`` commits and learns facts; ``held`` says whether this process owns the rules and the ledger.
 
+    ``steady`` is a clock that nobody sets, beside which the other's jumps are seen; None sees none.
     ``told`` is called with what facts touched and whose answers changed, so that what was kept of them is made anew.
     """
 
@@ -45,6 +48,7 @@ class Watch:
         held: Callable[[], bool] = lambda: True,
         told: Callable[[Changes], None] = lambda _changes: None,
         ruled_by: Sequence[rules.Rule] = rules.RULES,
+        steady: Callable[[], float] | None = None,
     ) -> None:
         self._fleet = fleet
         self._clock = clock
@@ -54,6 +58,8 @@ class Watch:
         self._moved = Changes()
         self._agenda: Agenda[Entity] = Agenda()
         self._wake = asyncio.Event()
+        self._steady = steady
+        self._pair: tuple[datetime, float] | None = None
         self._latest: datetime | None = None
         """The latest moment for which everything was told."""
         self.audit_differences = 0
@@ -166,9 +172,14 @@ class Watch:
         """One round; a test with a turned clock calls it alone."""
         self._wake.clear()
         now = self._clock()
+        jumped = self._jump(now)
         if self._latest is not None and now < self._latest:
             # The clock was put back: what the later hours had brought up holds no more.
+            for host_id in list(self._fleet.judging.presence):
+                presence.put_back(self._fleet.judging, host_id, now)
             await self._in_slices(self._everything(), self._come_up)
+        elif jumped >= JUMP_SECONDS:
+            await self._doubt(jumped, now)
         piece = Slice()
         while (entities := self._agenda.take(now)) is not None:
             for entity in entities:
@@ -186,6 +197,29 @@ class Watch:
         except StoreError as error:
             # Both are level-triggered: what could not be written is found again at the next round.
             _log.error("the round's findings could not be written", error=str(error))
+
+    def _jump(self, now: datetime) -> float:
+        """By how many seconds the wall clock moved ahead of the steady one since the last round."""
+        if self._steady is None:
+            return 0.0
+        before, self._pair = self._pair, (now, self._steady())
+        if before is None:
+            return 0.0
+        return (now - before[0]).total_seconds() - (self._pair[1] - before[1])
+
+    async def _doubt(self, jumped: float, now: datetime) -> None:
+        """The clock was set ahead, or the machine slept: as after a start, silence is no evidence for a while."""
+        _log.warning("the hub's clock has moved ahead; agents are heard before anything counts as missed", by=jumped)
+        self._fleet.judging.blind_until = now + START_GRACE
+        piece = Slice()
+        for host_id in list(self._fleet.judging.presence):
+            if presence.doubted(self._fleet.judging, host_id):
+                self._come_up(("host", host_id), now)
+                for source_id in self._fleet.sources_of_host.get(host_id, ()):
+                    self._come_up(("source", source_id), now)
+            if piece.is_over:
+                self._tell_moved()
+                await piece.rest()
 
     def _tell_moved(self) -> None:
         """Tell what came up so far."""

@@ -13,16 +13,20 @@ from lastgood.model import fact
 from lastgood.model.job import Run
 from lastgood.wire import frames
 
+MOST_AHEAD_SECONDS = 86_400.0
+"""No clock is believed to be ahead by more: its word about the future would hide missing backups until then."""
 
-def translate(said: frames.Said, host_id: str, at: datetime) -> fact.Fact:
-    """The fact that a report states; ``at`` is when the hub received it."""
+
+def translate(said: frames.Said, host_id: str, at: datetime, ahead_seconds: float = 0.0) -> fact.Fact:
+    """The fact that a report states; ``at`` is when the hub received it, and ``ahead_seconds`` how far it found the
+    agent's clock to be ahead of its own."""
     origin = fact.agent_origin(host_id)
     match said:
         case frames.Started(run=run):
             start = replace(run, host_id=host_id, started_at=min(run.started_at, at))
             return fact.RunStarted(at=at, origin=origin, run=start)
         case frames.Finished(run=run):
-            return fact.RunFinished(at=at, origin=origin, run=_bound(run, host_id, at))
+            return fact.RunFinished(at=at, origin=origin, run=_bound(run, host_id, at, ahead_seconds))
         case frames.Probed():
             return fact.RepositoryProbed(
                 at=at,
@@ -64,7 +68,7 @@ def translate(said: frames.Said, host_id: str, at: datetime) -> fact.Fact:
             )
 
 
-def _bound(run: Run, host_id: str, at: datetime) -> Run:
+def _bound(run: Run, host_id: str, at: datetime, ahead_seconds: float) -> Run:
     ended_at = min(run.ended_at, at)
     return replace(
         run,
@@ -72,4 +76,5 @@ def _bound(run: Run, host_id: str, at: datetime) -> Run:
         started_at=min(run.started_at, ended_at),
         ended_at=ended_at,
         duration_seconds=max(run.duration_seconds, 0.0),
+        clock_ahead_seconds=min(max(ahead_seconds, 0.0), MOST_AHEAD_SECONDS),
     )
