@@ -214,7 +214,7 @@ async def test_the_reference_shows_every_route_of_the_api(home: Home) -> None:
     described = (await client.get("/docs/openapi.json")).json()
     page = (await client.get("/docs")).text
     assert described["openapi"].startswith("3.1")
-    assert len(described["paths"]) == 14
+    assert len(described["paths"]) > 30
     for path, item in described["paths"].items():
         assert path.startswith("/api/v1/")
         assert f"<code>{path}</code>" in page

@@ -159,7 +159,8 @@ def _proven(hello: Hello, find_host: FindHost, signing: Signing) -> Host:
         )
     if hello.key not in (host.key, host.next_key):
         raise Refusal(
-            f"The key is not the one with which {host.name} was enrolled; enrol this agent again.",
+            f"The key is not the one with which {host.name} was enrolled; enrol this agent again, with a code of: "
+            f"lastgood enrol-code create --host {host.id}",
             final=True,
             signing=signing,
         )
