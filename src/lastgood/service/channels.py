@@ -22,7 +22,8 @@ from lastgood.model.alert import Severity
 from lastgood.model.channel import Channel, ChannelKind, Notice
 from lastgood.notify import apprise, webhook
 from lastgood.secret import Secret
-from lastgood.service.notices import Counts, Notices
+from lastgood.service.desk import Counts
+from lastgood.service.notices import Notices
 from lastgood.service.ways import PURPOSE, Address, Ways, seal, unseal
 from lastgood.store import channels, notices
 from lastgood.store.database import Database

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -23,6 +22,7 @@ from lastgood.errors import DeliveryError, StoreError
 from lastgood.model.channel import Channel, Event, Notice
 from lastgood.notices.order import first_due, next_turn
 from lastgood.notices.patience import next_attempt
+from lastgood.service.desk import Counts, Desk, Tried
 from lastgood.service.ways import Ways
 from lastgood.store import channels, notices
 from lastgood.store.database import Database
@@ -44,37 +44,6 @@ PUT_BACK = timedelta(minutes=1)
 _log = structlog.get_logger("lastgood.notices")
 
 
-@dataclass(slots=True)
-class Counts:
-    """What ``lastgood_notices_*`` tells of one channel; all but the last since this process began."""
-
-    delivered: int = 0
-    failures: int = 0
-    given_up: int = 0
-    undelivered: int = 0
-
-
-@dataclass(slots=True)
-class _Tried:
-    """How a delivery went; ``error`` None means that it was taken."""
-
-    at: datetime
-    receipt: str | None
-    error: DeliveryError | None = None
-
-
-@dataclass(slots=True)
-class _Desk:
-    """What this process remembers of one channel."""
-
-    name: str = ""
-    counts: Counts = field(default_factory=Counts)
-    rests_until: datetime | None = None
-    failing: bool = False
-    taken: dict[str, _Tried] = field(default_factory=dict)
-    """Notices that were taken and could not be noted as such; they are not sent again, only noted."""
-
-
 class Notices:
     """``run`` is a round of the hub; ``wake`` says that something was written or changed."""
 
@@ -93,7 +62,7 @@ class Notices:
         self._keep_for = timedelta(days=keep_days)
         self._ways = ways
         self._lease = lease
-        self._desks: dict[str, _Desk] = {}
+        self._desks: dict[str, Desk] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
         self._trim_at: datetime | None = None
@@ -231,28 +200,28 @@ class Notices:
         )
         return composed or notice
 
-    async def _send(self, notice: Notice) -> _Tried:
+    async def _send(self, notice: Notice) -> Tried:
         now = self._clock()
         try:
             receipt = await self._ways.send(notice, now)
         except DeliveryError as error:
-            return _Tried(self._clock(), error.status, error)
+            return Tried(self._clock(), error.status, error)
         except StoreError as error:
-            return _Tried(self._clock(), None, DeliveryError(str(error)))
+            return Tried(self._clock(), None, DeliveryError(str(error)))
         except Exception as error:  # noqa: BLE001 - one delivery that breaks must not end the others
             _log.exception("a delivery broke", channel=notice.channel_id, notice=notice.id)
             words = f"lastgood itself broke over it ({type(error).__name__}); its log says more."
-            return _Tried(self._clock(), None, DeliveryError(words))
-        return _Tried(self._clock(), receipt)
+            return Tried(self._clock(), None, DeliveryError(words))
+        return Tried(self._clock(), receipt)
 
-    async def _keep(self, notice: Notice, tried: _Tried, desk: _Desk) -> None:
+    async def _keep(self, notice: Notice, tried: Tried, desk: Desk) -> None:
         """Note how it went; what was taken and cannot be noted is remembered, so that it is not sent again."""
         if tried.error is None:
             desk.taken[notice.id] = tried
         await self._note(notice, tried, desk)
         desk.taken.pop(notice.id, None)
 
-    async def _note(self, notice: Notice, tried: _Tried, desk: _Desk) -> None:
+    async def _note(self, notice: Notice, tried: Tried, desk: Desk) -> None:
         error, test = tried.error, notice.event is Event.TEST
         if error is None:
             done = partial(notices.delivered, notice_id=notice.id, at=tried.at, receipt=tried.receipt or "taken")
@@ -288,10 +257,10 @@ class Notices:
 
     # --- chores -----------------------------------------------------------------------------------------------
 
-    def _desk(self, channel_id: str) -> _Desk:
-        return self._desks.setdefault(channel_id, _Desk())
+    def _desk(self, channel_id: str) -> Desk:
+        return self._desks.setdefault(channel_id, Desk())
 
-    def _rest(self, desk: _Desk, until: datetime) -> None:
+    def _rest(self, desk: Desk, until: datetime) -> None:
         desk.rests_until = until
 
     def _keep_desks(self, held: list[Channel]) -> None:

@@ -17,6 +17,7 @@ from lastgood.model.fact import AlertAcknowledged, AlertOpened, AlertResolved, A
 from lastgood.notices.change import Change
 from lastgood.store import notices
 from lastgood.store.channels import list_channels
+from lastgood.store.digests import change_of
 from lastgood.store.schema import alerts, in_some, insert, storable
 
 AlertFact = AlertOpened | AlertResolved | AlertAcknowledged | AlertSnoozed | HostRemoved
@@ -87,7 +88,7 @@ def _apply(
         case AlertResolved():
             if not _end(connection, fact, which, fact.reason) or row is None or not fact.told:
                 return ()
-            return (notices.change_of(row, Event.RESOLVED, fact.at, storable(fact.reason)),)
+            return (change_of(row, Event.RESOLVED, fact.at, storable(fact.reason)),)
         case AlertAcknowledged():
             values = {"acknowledged_at": fact.at, "acknowledged_by": storable(fact.by)}
         case AlertSnoozed(until=None):
@@ -98,7 +99,7 @@ def _apply(
     done = connection.execute(update(alerts).where(which, alerts.c.resolved_at.is_(None)).values(values)).rowcount
     if not done or row is None or not isinstance(fact, AlertSnoozed) or fact.until is not None:
         return ()
-    return (notices.change_of(row, Event.OPENED, fact.at, snooze_over=True),)
+    return (change_of(row, Event.OPENED, fact.at, snooze_over=True),)
 
 
 def _end_host(connection: Connection, fact: HostRemoved, heard: bool) -> list[Change]:
@@ -109,7 +110,7 @@ def _end_host(connection: Connection, fact: HostRemoved, heard: bool) -> list[Ch
     if heard:
         rows = connection.execute(select(alerts).where(which, alerts.c.resolved_at.is_(None))).all()
     _end(connection, fact, which, reason)
-    return [notices.change_of(row, Event.RESOLVED, fact.at, reason) for row in rows if not row.silent]
+    return [change_of(row, Event.RESOLVED, fact.at, reason) for row in rows if not row.silent]
 
 
 def _end(connection: Connection, fact: AlertFact, which: ColumnElement[bool], reason: str) -> int:

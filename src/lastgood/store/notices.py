@@ -15,20 +15,19 @@ from sqlalchemy import Connection, and_, delete, func, or_, select, update
 from sqlalchemy.sql.expression import ColumnElement
 
 from lastgood.ids import ulid
-from lastgood.model.alert import Severity
 from lastgood.model.channel import Channel, Event, Gathered, Notice
 from lastgood.notices import body
 from lastgood.notices.change import STORM_FOR, Change, Told, fold
 from lastgood.notices.order import Waiting
+from lastgood.store import digests
 from lastgood.store.records import PUBLIC_URL, get_meta
-from lastgood.store.schema import alerts, notices, storable
+from lastgood.store.schema import notices, storable
 
 PAGE = 100
 MOST_WAITING = 500
 """So many waiting notices of a channel are looked at; those behind them have to wait for these anyway."""
 
 _EACH = (str(Event.OPENED), str(Event.RESOLVED))
-_WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 
 
 def tell(connection: Connection, hearers: Sequence[Channel], changes: Sequence[Change]) -> None:
@@ -53,7 +52,7 @@ def gather(
     connection: Connection, channel: Channel, reason: Gathered, now: datetime, wait: timedelta = timedelta()
 ) -> None:
     """Owe the channel a digest; one that gathers already will do, and a new one with nothing open is owed none."""
-    if reason is Gathered.NEW_CHANNEL and not sum(_open_counts(connection, channel, now).values()):
+    if reason is Gathered.NEW_CHANNEL and not sum(digests.open_counts(connection, channel, now).values()):
         return
     if _gathering(connection, channel.id) is None:
         _insert(connection, [_row(channel, Event.DIGEST, now, reason=str(reason), next_at=now + wait)])
@@ -61,28 +60,13 @@ def gather(
 
 def compose(connection: Connection, notice: Notice, channel: Channel, now: datetime) -> Notice | None:
     """End the gathering of a digest: from now on its body stays. None if there is nothing to be told."""
-    counted = connection.execute(
-        select(notices.c.opened, notices.c.resolved).where(notices.c.id == notice.id, notices.c.body.is_(None))
-    ).one_or_none()
-    if counted is None:
-        return None
-    severities = _open_counts(connection, channel, now)
-    opened, resolved = counted
-    reason = notice.reason or Gathered.STORM
-    if reason is Gathered.NEW_CHANNEL and not sum(severities.values()) and not resolved:
+    held = get(connection, notice.id)
+    if held is None or held.body is not None:
+        return held
+    text = digests.body_of(connection, held, channel, now)
+    if text is None:
         connection.execute(delete(notices).where(notices.c.id == notice.id))
         return None
-    text = body.of_digest(
-        notice.id,
-        channel,
-        now,
-        get_meta(connection, PUBLIC_URL),
-        reason=reason,
-        opened=opened,
-        resolved=resolved,
-        severities=severities,
-        worst=_worst(connection, channel, now),
-    )
     connection.execute(update(notices).where(notices.c.id == notice.id).values(body=text))
     return get(connection, notice.id)
 
@@ -272,45 +256,3 @@ def _row(
 def _notice(row: Any) -> Notice:
     reason = None if row["reason"] is None else Gathered(row["reason"])
     return Notice(**{**row, "event": Event(row["event"]), "reason": reason})
-
-
-def _tellable(channel: Channel, now: datetime) -> ColumnElement[bool]:
-    heard = [str(severity) for severity in _WORST_FIRST if channel.hears(severity)]
-    awake = or_(alerts.c.snoozed_until.is_(None), alerts.c.snoozed_until <= now)
-    return and_(alerts.c.resolved_at.is_(None), alerts.c.severity.in_(heard), awake)
-
-
-def _open_counts(connection: Connection, channel: Channel, now: datetime) -> dict[Severity, int]:
-    query = select(alerts.c.severity, func.count()).where(_tellable(channel, now)).group_by(alerts.c.severity)
-    counts = {Severity(severity): count for severity, count in connection.execute(query)}
-    return {severity: counts.get(severity, 0) for severity in _WORST_FIRST if channel.hears(severity)}
-
-
-def _worst(connection: Connection, channel: Channel, now: datetime) -> list[Change]:
-    """The open alerts that a digest lists: worst first, then the newest."""
-    found: list[Change] = []
-    for severity in _WORST_FIRST:
-        query = select(alerts).where(_tellable(channel, now), alerts.c.severity == str(severity))
-        query = query.order_by(alerts.c.opened_at.desc()).limit(body.LISTED - len(found))
-        found += [change_of(row, Event.OPENED, row.opened_at) for row in connection.execute(query)]
-    return found
-
-
-def change_of(
-    row: Any, event: Event, at: datetime, reason: str | None = None, *, snooze_over: bool = False
-) -> Change:
-    """What happened to an alert, from its row in the history."""
-    return Change(
-        event=event,
-        alert_id=row.id,
-        rule=row.rule,
-        entity_kind=row.entity_kind,
-        entity_id=row.entity_id,
-        severity=Severity(row.severity),
-        message=row.message,
-        host_id=row.host_id,
-        opened_at=row.opened_at,
-        at=at,
-        reason=reason,
-        snooze_over=snooze_over,
-    )
