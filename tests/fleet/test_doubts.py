@@ -11,6 +11,7 @@ from lastgood.alerts import rules
 from lastgood.fleet.doubts import MOST_MISDATED
 from lastgood.model import fact
 from lastgood.model.alert import Severity
+from lastgood.model.job import Outcome, RunKind
 from lastgood.model.repository import Probe
 from tests.builders import a_host, a_run, a_source
 from tests.fleet.scene import MADE, day
@@ -113,6 +114,28 @@ def test_a_tag_edit_of_an_agents_snapshot_takes_nothing_back() -> None:
     vault.look(day(3))
     assert vault.doubts == []
     assert vault.fleet.evidence_of(source.id).last_full is not None
+
+
+def test_a_forget_that_removed_nothing_is_remarked_until_one_went_well() -> None:
+    vault = Vault()
+    host = a_host("web-1")
+    source = a_source("home", host, vault.repository, created_at=MADE, revised_at=MADE)
+    vault.tell(fact.HostEnrolled(at=MADE, origin="test", host=host))
+    vault.tell(fact.SourceConfigured(at=MADE, origin="test", source=source))
+
+    def forget(number: int, outcome: Outcome, **changes: object) -> None:
+        run = a_run(source, day(number), outcome, kind=RunKind.FORGET, snapshot_id=None, **changes)
+        vault.tell(fact.RunFinished(at=day(number), origin="test", run=run))
+
+    forget(2, Outcome.FAILED, cause="not_removed", reason="They are still there.")
+    assert vault.kinds == ["kept"]
+    forget(3, Outcome.FAILED, cause="not_removed", reason="They are still there.")
+    forget(4, Outcome.FAILED, cause="unreachable")
+    vault.look(day(4))
+    assert [(doubt.kind.value, doubt.since) for doubt in vault.doubts] == [("kept", day(2))]
+    assert vault.doubts[0].sentence == "The retention of home on web-1 is not met: They are still there."
+    forget(5, Outcome.SUCCESS)
+    assert vault.doubts == []
 
 
 def test_snapshots_without_an_owner_are_told_and_raise_no_alert() -> None:

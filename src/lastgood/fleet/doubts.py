@@ -7,6 +7,7 @@ Called by ``looked`` with what was seen; goes out in the repository's evidence, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from statistics import median
 
@@ -16,8 +17,12 @@ from lastgood.fleet.series import OWNER, is_ours_to_wake
 from lastgood.fleet.survey import AHEAD
 from lastgood.fleet.weigh import GONE
 from lastgood.model.fact import SnapshotsListed
+from lastgood.model.job import Outcome, Run, RunKind
 from lastgood.model.repository import Doubt, DoubtKind, RepositoryEvidence, SnapshotPoint, SnapshotSeries
 from lastgood.model.source import Source, last_good
+
+NOT_REMOVED = "not_removed"
+"""The cause of a forget after which what was to go is still there: an append-only store does that."""
 
 MOST_MISDATED = 200
 MOST_DOUBTS = 100
@@ -62,7 +67,7 @@ def of_look(fleet: Fleet, after: RepositoryEvidence, told: SnapshotsListed) -> t
     said += _missing(fleet, told)
     said += _future(after, told)
     said += _shrunk(fleet, told, set(after.misdated))
-    said += _kept(fleet, told)
+    said += _kept(fleet, after)
     if told.duplicates:
         said.append((DoubtKind.DUPLICATED, "", _duplicated(told.duplicates)))
     if told.truncated:
@@ -75,6 +80,21 @@ def of_identity(after: RepositoryEvidence, at: datetime) -> tuple[Doubt, ...]:
     """The remarks after a probe, which tells of the repository's identity alone."""
     others = [(one.kind, one.about, one.sentence) for one in after.doubts if one.kind is not DoubtKind.IDENTITY]
     return _dated(after.doubts, [*_identity(after), *others], at)
+
+
+def of_forget(fleet: Fleet, before: RepositoryEvidence, run: Run) -> RepositoryEvidence:
+    """The evidence after a forget: one that removed nothing of what it was to remove leaves a remark."""
+    source = fleet.sources.get(run.source_id or "")
+    if run.kind is not RunKind.FORGET or source is None:
+        return before
+    others = tuple(one for one in before.doubts if (one.kind, one.about) != (DoubtKind.KEPT, source.id))
+    if run.cause == NOT_REMOVED:
+        said = f"The retention of {_named(fleet, source)} is not met: {run.reason or 'forget removed nothing.'}"
+        since = next((one.since for one in before.doubts if one not in others), run.ended_at)
+        others = (Doubt(kind=DoubtKind.KEPT, about=source.id, sentence=said, since=since), *others)[:MOST_DOUBTS]
+    elif run.outcome is not Outcome.SUCCESS:
+        return before
+    return before if others == before.doubts else replace(before, doubts=others)
 
 
 def _dated(before: Sequence[Doubt], said: Iterable[_Said], at: datetime) -> tuple[Doubt, ...]:
@@ -147,27 +167,11 @@ def _fallen(points: Sequence[SnapshotPoint]) -> str | None:
     return None
 
 
-def _kept(fleet: Fleet, told: SnapshotsListed) -> Iterator[_Said]:
-    """A forget that says it succeeded and left more than its policy keeps: an append-only store does that."""
-    for source in _sources(fleet, told):
-        keep, evidence = source.keep, fleet.evidence_of(source.id)
-        forgot_at = _forgot_at(fleet, source)
-        if keep is None or keep.within or forgot_at is None or evidence.snapshots is None:
-            continue
-        counts = (keep.last, keep.hourly, keep.daily, keep.weekly, keep.monthly, keep.yearly)
-        points = [p for one in told.series if source.tag in one.tags for p in one.newest]
-        since = sum(point.started_at > forgot_at for point in points)
-        if forgot_at < told.listed_at and evidence.snapshots > sum(counts) + since and since < len(points):
-            yield (
-                DoubtKind.KEPT,
-                source.id,
-                f"{_named(fleet, source)} has {evidence.snapshots:,} snapshots after forget, and its policy keeps at"
-                f" most {sum(counts):,}; the store may be append-only, or other tags hold them.",
-            )
-
-
-def _forgot_at(fleet: Fleet, source: Source) -> datetime | None:
-    return None
+def _kept(fleet: Fleet, after: RepositoryEvidence) -> Iterator[_Said]:
+    """What an agent told of its forget holds until the next one went well, or the source is no more."""
+    for one in after.doubts:
+        if one.kind is DoubtKind.KEPT and one.about in fleet.sources:
+            yield one.kind, one.about, one.sentence
 
 
 def _orphaned(fleet: Fleet, told: SnapshotsListed) -> Iterator[_Said]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lastgood.fleet import looked
+from lastgood.fleet import doubts, looked
 from lastgood.fleet.changes import Changes
 from lastgood.fleet.fleet import Fleet
 from lastgood.model.job import Outcome, Run, RunKind
@@ -33,7 +33,7 @@ def noted(fleet: Fleet, run: Run, changes: Changes) -> None:
     if run.kind is RunKind.INIT:
         after = replace(before, init_failed=run.outcome in (Outcome.FAILED, Outcome.LOST))
     else:
-        after = _weighed(before, run)
+        after = doubts.of_forget(fleet, _weighed(before, run), run)
     if after is not before:
         fleet.repository_evidence[repository_id] = after
         looked.touch(fleet, repository_id, changes)
