@@ -25,6 +25,7 @@ from .call import (
     store_named,
     unavailable,
 )
+from .compact import compact
 from .model import Group, Store
 from .snapshots import file_names
 
@@ -62,6 +63,9 @@ def _history(call: Call, store: Store) -> dict[str, Any]:
     share = store.used / store.total
     points: list[float | None] = [round(share - (13 - index) * 0.0011 * rng.random(), 4) for index in range(14)]
     points[2] = None
+    if store.removable:
+        # Seldom there, so there are too few points to look ahead from.
+        return {"history": points[:5], "history-start": now - now % 1800 - 4 * 1800, "history-delta": 1800}
     row: dict[str, Any] = {"history": points, "history-start": now - now % 1800 - 13 * 1800, "history-delta": 1800}
     grows = rng.random()
     if grows < 0.8:
@@ -190,7 +194,7 @@ def _group_rows(call: Call, groups: list[Group]) -> Iterator[str]:
     world = call.world
     cheap = world.version.has("cheap-groups")
     for group in groups:
-        snaps = world.deriving.snapshots(group, 1)
+        snaps = world.deriving.ends(group)
         finished = [snap.time for snap in snaps if snap.finished]
         # Older servers take an unfinished upload for the last backup, in most orders of the directory.
         decided = finished if finished and (cheap or group.number % 4 == 3) else [snap.time for snap in snaps]
@@ -203,7 +207,7 @@ def _group_rows(call: Call, groups: list[Group]) -> Iterator[str]:
         }
         row |= {"owner": group.owner} if group.owner is not None else {}
         row |= {"comment": group.comment} if group.comment is not None else {}
-        yield json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+        yield compact(row)
 
 
 def _snapshots(call: Call) -> Any:

@@ -6,11 +6,11 @@ Outside format: sheet of PBS facts, section 5.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from .call import Call, Listing, Route
 from .call import Told as _Told
+from .compact import compact
 from .refusal import bad_request, forbidden
 from .tasks import Query, Task
 from .upid import PID, PSTART
@@ -36,7 +36,7 @@ def _list(call: Call) -> Any:
         only_user=None if _sees_all(call) else call.who,
     )
     page, total = call.world.tasks.select(query)
-    return Listing((json.dumps(task.row(), separators=(",", ":")) for task in page), {"total": total})
+    return Listing((compact(task.row()) for task in page), {"total": total})
 
 
 def _task(call: Call) -> Task:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPSConnection
 from typing import Any
 from urllib.parse import quote
 
@@ -63,9 +65,42 @@ def ask(pbs: Simulator, target: str, token: str | None = MONITOR, **headers: str
         return answer(received(tls))
 
 
+@contextmanager
+def session(pbs: Simulator, token: str = MONITOR, **headers: str) -> Iterator[Callable[[str], Answer]]:
+    """Many requests over one connection."""
+    context = ssl.create_default_context(cafile=str(pbs.ca_file))
+    connection = HTTPSConnection("127.0.0.1", pbs.port, timeout=30, context=context)
+    shown = {"Authorization": pbs.authorization(token)} | {k.replace("_", "-"): v for k, v in headers.items()}
+
+    def get(target: str) -> Answer:
+        connection.request("GET", f"/api2/json/{target}", headers=shown)
+        with connection.getresponse() as response:
+            body = response.read()
+            told = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, told, inflated(body) if told.get("content-encoding") == "deflate" else body)
+
+    try:
+        yield get
+    finally:
+        connection.close()
+
+
+def until_up(pbs: Simulator, seconds: float = 20.0) -> None:
+    """Return once the server takes connections; AssertionError past the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", pbs.port), timeout=seconds).close()
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, f"the server did not come back within {seconds:g} s"
+            time.sleep(0.02)
+        else:
+            return
+
+
 def received(tls: ssl.SSLSocket) -> bytes:
     """Everything until the server closes."""
-    parts = []
+    parts: list[bytes] = []
     while part := tls.recv(1 << 16):
         parts.append(part)
     return b"".join(parts)
@@ -87,7 +122,7 @@ def answer(raw: bytes) -> Answer:
 
 
 def unchunked(body: bytes) -> bytes:
-    parts = []
+    parts: list[bytes] = []
     while True:
         size, _, body = body.partition(b"\r\n")
         assert size, "no end marker"

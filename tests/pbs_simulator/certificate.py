@@ -50,6 +50,7 @@ class Certificate:
         return context
 
 
+@lru_cache(maxsize=64)
 def certificate(serial: int = 1, *, expired: bool = False, wrong_name: bool = False) -> Certificate:
     not_after = NOT_BEFORE + 86400 if expired else NOT_AFTER
     names = ("other.example.lan",) if wrong_name else ("localhost", NODE, FQDN)

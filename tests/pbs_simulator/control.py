@@ -9,8 +9,9 @@ import asyncio
 import json
 from typing import Any
 
+from .compact import compact
 from .refusal import Mistake
-from .reply import compact, head
+from .reply import head
 from .site import Site
 from .truth import truth
 
@@ -57,7 +58,7 @@ def set_clock(site: Site, told: Any) -> None:
 async def serve(site: Site, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         status, told = await _answer(site, reader)
-        body = compact(told)
+        body = compact(told).encode()
         headers = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
         writer.write(head(status, headers) + body)
         await writer.drain()

@@ -43,7 +43,8 @@ class Listener:
             self._coming_back.cancel()
         elif self._accepting is not None:
             self._accepting.cancel()
-            # Only once the task has let go of the socket may it be closed.
+            # Refusing begins now; closed it may be only once the task has let go of it.
+            self._listening.shutdown(socket.SHUT_RDWR)
             self._accepting.add_done_callback(lambda _: self._closed())
         current = asyncio.current_task()
         for task in list(self._open):
@@ -74,6 +75,7 @@ class Listener:
     async def _accept(self, listening: socket.socket) -> None:
         while True:
             sock, _ = await self._loop.sock_accept(listening)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._site.stats.connections += 1
             task = asyncio.create_task(self._welcome(sock))
             self._open[task] = sock

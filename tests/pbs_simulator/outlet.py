@@ -11,7 +11,7 @@ import socket
 import struct
 
 from .latency import Pace
-from .reply import LAST_CHUNK, Deflater, Reply, chunk, deflated, head
+from .reply import LAST_CHUNK, PIECE, Deflater, Reply, chunk, deflated, head
 from .stats import Stats
 from .versions import Version
 
@@ -48,22 +48,23 @@ class Outlet:
 
     async def _stream(self, reply: Reply) -> None:
         assert reply.pieces is not None
-        await self.write(head(reply.status, self.headers(reply, None)))
+        waiting = head(reply.status, self.headers(reply, None))
         deflater = Deflater(self.version) if self.deflates else None
         for piece in reply.pieces:
             self._stats.bytes_raw += len(piece)
-            data = deflater.piece(piece) if deflater else piece
-            if data:
-                await self._chunk(data)
+            waiting += self._chunk(deflater.piece(piece) if deflater else piece)
+            if len(waiting) >= PIECE:
+                await self.write(waiting)
+                waiting = b""
             await asyncio.sleep(0)
         if deflater:
-            await self._chunk(deflater.rest())
-        await self.write(LAST_CHUNK)
+            waiting += self._chunk(deflater.rest())
+        await self.write(waiting + LAST_CHUNK)
 
-    async def _chunk(self, data: bytes) -> None:
+    def _chunk(self, data: bytes) -> bytes:
         if self.deflates:
             self._stats.bytes_deflated += len(data)
-        await self.write(chunk(data))
+        return chunk(data) if data else b""
 
     def headers(self, reply: Reply, length: int | None) -> dict[str, str]:
         told = {} if reply.content_type is None else {"content-type": reply.content_type}

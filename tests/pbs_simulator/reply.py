@@ -6,13 +6,13 @@ Outside format: `{"data": ...}` under a JSON type; deflate is raw before zlib fr
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from .call import Listing, Told
+from .compact import compact
 from .refusal import JSON_TYPE, Refusal
 from .versions import Version
 
@@ -44,15 +44,11 @@ def told(given: Any) -> Reply:
     if isinstance(given, Listing):
         return Reply(200, pieces=_pieces(given), groups=given.groups, snapshots=given.snapshots)
     data, more = (given.data, given.more) if isinstance(given, Told) else (given, {})
-    return Reply(200, compact({"data": data} | more))
+    return Reply(200, compact({"data": data} | more).encode())
 
 
 def refused(refusal: Refusal) -> Reply:
     return Reply(refusal.status, refusal.text.encode(), content_type=refusal.content_type, delay=refusal.delay)
-
-
-def compact(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _pieces(listing: Listing) -> Iterator[bytes]:
@@ -68,7 +64,7 @@ def _pieces(listing: Listing) -> Iterator[bytes]:
             yield "".join(parts).encode()
             parts, length = [], 0
     parts.append("]")
-    parts += [f',"{key}":{json.dumps(value)}' for key, value in listing.more.items()]
+    parts += [f',"{key}":{compact(value)}' for key, value in listing.more.items()]
     yield "".join([*parts, "}"]).encode()
 
 

@@ -7,10 +7,10 @@ Outside format: rows of `GET /admin/datastore/S/snapshots`.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
 
+from .compact import compact
 from .model import DAY, Group, Snap
 from .upid import NODE, PID, PSTART, escaped
 
@@ -64,18 +64,30 @@ class Deriving:
             snaps.append(Snap(time, True, verify, verified_at, protected, guest))
         return snaps
 
+    def ends(self, group: Group) -> list[Snap]:
+        """The newest finished snapshot and the unfinished one, as far as there are such; cheap."""
+        if group.listed is not None:
+            finished = [snap for snap in group.listed if snap.finished]
+            return [*finished[:1], *(snap for snap in group.listed if not snap.finished)]
+        ends = (
+            [] if group.upload is None or not group.rows else [Snap(group.upload_at, False, None, None, False, None)]
+        )
+        if group.rows > len(ends):
+            ends.append(Snap(group.newest, True, None, None, False, None))
+        return ends
+
     def rows(self, group: Group, verify_job: str) -> Iterator[str]:
         """The group's JSON rows in the order of a directory: any order, the same each time."""
         snaps = self.snapshots(group)
         turn = (group.number * 7 + self.seed) % len(snaps) if snaps else 0
-        head = f'{{"backup-type":"{group.kind}","backup-id":{json.dumps(group.id)},"backup-time":'
-        owner = f',"owner":{json.dumps(group.owner)}' if group.owner is not None else ""
+        head = f'{{"backup-type":"{group.kind}","backup-id":{compact(group.id)},"backup-time":'
+        owner = f',"owner":{compact(group.owner)}' if group.owner is not None else ""
         key = f',"fingerprint":"{KEY_ID}"' if group.crypt != "none" else ""
         files, size = file_rows(group)
-        rest = f'{key},"files":{json.dumps(files, separators=(",", ":"))},"size":{size}{owner},"protected":'
-        bare = f',"files":{json.dumps(bare_files(group), separators=(",", ":"))}{owner},"protected":'
-        job = json.dumps(escaped(f"{group.store}:{verify_job}"))[1:-1]
-        guest = f',"comment":{json.dumps(group.guest, ensure_ascii=False)}' if group.guest is not None else ""
+        rest = f'{key},"files":{compact(files)},"size":{size}{owner},"protected":'
+        bare = f',"files":{compact(bare_files(group))}{owner},"protected":'
+        job = compact(escaped(f"{group.store}:{verify_job}"))[1:-1]
+        guest = f',"comment":{compact(group.guest)}' if group.guest is not None else ""
         for snap in snaps[turn:] + snaps[:turn]:
             shield = "true}" if snap.protected else "false}"
             if not snap.finished:
@@ -83,7 +95,7 @@ class Deriving:
                 continue
             comment = guest
             if snap.comment is not group.guest:
-                said = json.dumps(snap.comment, ensure_ascii=False)
+                said = compact(snap.comment)
                 comment = f',"comment":{said}' if snap.comment is not None else ""
             if snap.verify is None or snap.verified_at is None:
                 yield f"{head}{snap.time}{comment}{rest}{shield}"
