@@ -13,6 +13,7 @@ from lastgood.fleet.judge import observed_at
 from lastgood.fleet.presence import OFFLINE_AFTER
 from lastgood.model.job import Schedule
 from lastgood.model.source import Source, State
+from lastgood.web.reader import source_reading
 from tests.builders import a_host, a_run
 from tests.service.turned import Heart
 
@@ -198,6 +199,22 @@ async def test_nobody_claims_to_have_looked_in_a_time_that_is_yet_to_come(world:
     looked_at = observed_at(world.heart.fleet, world.source, world.heart.now)
     assert looked_at is not None
     assert looked_at <= world.heart.now
+
+
+async def test_no_age_is_below_zero_after_a_backup_was_told_while_the_clock_was_ahead(world: World) -> None:
+    world.hub = 9 * HOUR
+    await world.live(timedelta(minutes=5))
+    ended_at = world.heart.now
+    await world.heart.finish(a_run(world.source, ended_at, id="ahead", snapshot_id="ab" * 4, due_at=None))
+    world.hub = timedelta(0)
+    await world.live(timedelta(minutes=1), runs=False)
+    now = world.heart.now
+    told = source_reading(world.heart.fleet.view(), world.source, now, {})
+    assert told.last_good_at is not None
+    assert told.last_attempt_at is not None
+    assert max(told.last_good_at, told.last_attempt_at) <= now < ended_at
+    assert told.observed_at is not None
+    assert told.observed_at <= now
 
 
 async def test_a_skew_stays_told_while_the_agent_is_away_and_ends_when_its_clock_is_right(world: World) -> None:

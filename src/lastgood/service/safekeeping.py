@@ -120,6 +120,7 @@ def note_backup(data_dir: Path, made_at: datetime, to: str) -> None:
     """Have the hub know of a backup. Raises OSError."""
     draft = data_dir / f".{NOTE}.{os.getpid()}"
     _write(io.BytesIO(msgspec.json.encode(LastBackup(made_at=made_at, to=to))), draft)
+    draft.chmod(0o644)  # no secret, and root may have written it for a hub that is another user
     draft.rename(data_dir / NOTE)
 
 
