@@ -147,7 +147,7 @@ async def added(request: Request[Any, Any, Any], body: NewSource, key: str | Non
     before = _by_request(site.view(), made_id) if key else None
     if before is None:
         source = made_source(body, site.view(), made_id, now)
-        check_orders(site, source)
+        await _check_orders(site, source)
         await site.take([SourceConfigured(at=now, origin=origin(request), source=source)], request_id)
         before = site.view().sources.get(made_id) or _by_request(site.view(), made_id)
     if before is None:
@@ -174,17 +174,18 @@ async def changed(
     before = known(view, source_id)
     after = changed_source(before, body, view, request.user.name, now)
     if after != before:
-        check_orders(site, after)
+        await _check_orders(site, after)
         _, request_id = minted(site, request, key)
         await site.take([SourceConfigured(at=now, origin=origin(request), source=after)], request_id)
     return _read(site, source_id)
 
 
-def check_orders(site: Site, source: Source) -> None:
+async def _check_orders(site: Site, source: Source) -> None:
     """Refuse a source with which the orders of its host could not be sent to its agent any more."""
     if source.host_id is None or source.archived_by is not None:
         return
-    fault = too_large(with_source(site.view(), source), source.host_id, site.credentials.access)
+    view = with_source(site.view(), source)
+    fault = await asyncio.to_thread(too_large, view, source.host_id, site.credentials.access)
     if fault is not None:
         raise Invalid("paths", fault)
 
