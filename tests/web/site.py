@@ -177,8 +177,13 @@ class Home:
         return self._ask("run", source_id, by) or ulid(self.moment)
 
     async def _start_run(self, wish: Wish, by: str, key: str | None = None) -> str:
+        self._ask("run", wish.source_id or wish.repository_id or "", by)
+        run_id = ulid(self.moment)
+        source = self.fleet.sources.get(wish.source_id or "")
+        host_id = wish.host_id or (source.host_id if source is not None else None) or ""
+        self.queued[run_id] = RunStart(id=run_id, kind=wish.kind, host_id=host_id, started_at=self.moment)
         self.wished.append((wish, by, key))
-        return self._ask("run", wish.source_id or wish.repository_id or "", by) or ulid(self.moment)
+        return run_id
 
     async def _cancel(self, run_id: str, by: str) -> None:
         self._ask("cancel", run_id, by)
