@@ -5,11 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lastgood.clock import now
+from lastgood.config.values import Listen
 from lastgood.web.asgi import say
 from lastgood.web.patience import Patience, Seldom
+from lastgood.web.server import HubServer, listen_on
 from tests.serving import serving
 
 SHORT = Patience(request_seconds=0.4, stuck_seconds=0.4, head_bytes=8 * 1024)
@@ -192,6 +203,42 @@ async def test_agents_leave_room_for_people() -> None:
             assert await person.answer() == b"HTTP/1.1 200 OK"
         for agent in agents:
             await agent.__aexit__()
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hub")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now() - timedelta(days=1))
+        .not_valid_after(now() + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "cert.pem").write_bytes(made.public_bytes(pem))
+    (folder / "key.pem").write_bytes(private)
+    return folder / "cert.pem", folder / "key.pem"
+
+
+async def test_a_hub_that_speaks_tls_ends_though_somebody_never_shook_hands(tmp_path: Path) -> None:
+    bound = listen_on(Listen("127.0.0.1", 0))
+    port = bound.getsockname()[1]
+    server = HubServer(hello, bound, *certificate(tmp_path))
+    await server.start()
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+    trusting.check_hostname = False
+    async with httpx.AsyncClient(verify=trusting, trust_env=False) as client:
+        assert (await client.get(f"https://127.0.0.1:{port}/")).text.strip() == "hello"
+    silent = socket.create_connection(("127.0.0.1", port), timeout=10)
+    async with asyncio.timeout(10):
+        await server.stop()
+        assert await asyncio.to_thread(silent.recv, 1) == b""
+    silent.close()
 
 
 def test_what_any_caller_can_provoke_is_logged_once_a_minute() -> None:

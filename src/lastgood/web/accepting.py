@@ -62,13 +62,15 @@ class Accepting:
         self._loop.add_reader(bound.fileno(), self._accept)
 
     def close(self) -> None:
-        """Take no more; who waits in the kernel's queue is sent away when the socket is closed."""
+        """Take no more; who shakes hands, or waits in the kernel's queue until the socket is closed, is sent away."""
         if self._closed:
             return
         self._closed = True
         self._loop.remove_reader(self._bound.fileno())
         if self._again is not None:
             self._again.cancel()
+        for task in self._begun:
+            task.cancel()
 
     def _accept(self) -> None:
         for _ in range(AT_ONCE):
