@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import io
+import os
 import stat
 import sys
 import tarfile
@@ -223,6 +225,22 @@ async def test_a_large_hub_is_backed_up_and_restored_in_little_memory(tmp_path: 
     sys.stdout.write(f"{size / 1e6:.0f} MB backed up and restored with at most {peak / 1e6:.1f} MB held\n")
     assert size > 60_000_000
     assert peak < 20_000_000
+
+
+async def test_what_a_killed_backup_left_in_the_data_folder_goes_with_the_next_and_what_another_makes_stays(
+    tmp_path: Path,
+) -> None:
+    await a_hub(tmp_path / "old")
+    left, other = tmp_path / "old/.hub-backup-0123", tmp_path / "old/.hub-backup-4567"
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / DATABASE_NAME).write_text("a copy")
+    held = os.open(other, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    backed_up(tmp_path / "old")
+    assert not left.exists()
+    assert (other / DATABASE_NAME).exists()
+    os.close(held)
 
 
 def test_the_file_opens_without_lastgood_as_a_tar(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from datetime import timedelta
 from pathlib import Path
@@ -12,12 +13,13 @@ from structlog.testing import capture_logs
 from lastgood.auth.age import Locking, Opened, recipient_of
 from lastgood.config.settings import ServerSettings
 from lastgood.secret import Secret
-from lastgood.service.safekeeping import LastBackup, last_backup, note_backup
+from lastgood.service.last_backup import BackupWatch, LastBackup, last_backup, note_backup
 from lastgood.store.copying import Restored
 from lastgood.store.database import DATABASE_NAME
 from lastgood.store.recovery import Kit
 from lastgood.web.recovery import remind
 from tests.builders import NOW
+from tests.waiting import until
 from tests.web.site import ORIGIN, at_home, form_token
 
 NOBODY = "Nobody has taken the recovery kit"
@@ -124,3 +126,16 @@ def test_a_note_of_the_last_backup_that_cannot_be_read_is_none(tmp_path: Path) -
     assert last_backup(tmp_path) is None
     (tmp_path / "last-backup.json").write_text("{")
     assert last_backup(tmp_path) is None
+
+
+async def test_the_newest_backup_of_the_hub_is_known_without_reading_the_disk(tmp_path: Path) -> None:
+    note_backup(tmp_path, NOW, "/mnt/elsewhere/hub.age")
+    watch = BackupWatch(tmp_path)
+    watching = asyncio.create_task(watch.run())
+
+    async def seen() -> bool:
+        return watch.made_at == NOW
+
+    await until(seen, "the note is read")
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)

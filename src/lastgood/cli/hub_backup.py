@@ -44,7 +44,8 @@ def backup_hub(
     Example: lastgood backup-hub /mnt/backup/hub.age
     """
     from lastgood.clock import now
-    from lastgood.service.safekeeping import Places, back_up, note_backup
+    from lastgood.service.last_backup import note_backup
+    from lastgood.service.safekeeping import Places, back_up
 
     if recipient is not None and passphrase_file is not None:
         raise ConfigError("Give --recipient or --passphrase-file, not both: a file opens in one way.")

@@ -240,6 +240,11 @@ FAMILIES: tuple[Family[OwnFacts], ...] = (
         "Writes that wait for the database now.",
         lambda store: store.queue_depth,
     ),
+    _of_hub(
+        "lastgood_hub_backup_timestamp_seconds",
+        "Unix time of the newest backup of the hub itself.",
+        lambda facts: epoch(facts.hub_backup_at),
+    ),
     _of_heartbeat(
         "lastgood_heartbeat_last_success_timestamp_seconds",
         "Unix time at which the outward heartbeat was last taken.",

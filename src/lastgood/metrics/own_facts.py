@@ -129,3 +129,4 @@ class OwnFacts:
     metrics_public: bool | None = None
     process: ProcessFacts | None = None
     heartbeat: HeartbeatFacts | None = None
+    hub_backup_at: datetime | None = None

@@ -7,6 +7,7 @@ touched. Inside is a tar: ``manifest.json`` (version 1), ``lastgood.db``, ``secr
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import shutil
@@ -28,6 +29,7 @@ from lastgood.config.keyfile import load_key
 from lastgood.errors import ConfigError, StoreError
 from lastgood.secret import Secret
 from lastgood.service.identity import HUB_KEY, SECRET_KEY_NAME
+from lastgood.service.last_backup import NOTE
 from lastgood.store.copying import Restored, check_copy, copy_database, note_restored, read_note, read_sealed
 from lastgood.store.database import DATABASE_NAME
 from lastgood.store.folder import LOCK_NAME
@@ -35,7 +37,6 @@ from lastgood.store.folder import LOCK_NAME
 FORMAT = 1
 MANIFEST = "manifest.json"
 KEY = "secret.key"
-NOTE = "last-backup.json"
 BESIDE = "beside/"
 """Small files of the data folder: passwords and tokens that the quick start keeps there."""
 
@@ -56,13 +57,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     program: str
     key_file: str
     """Where the hub kept its secret key."""
-
-
-class LastBackup(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest backup that was written whole, as a note in the data folder."""
-
-    made_at: datetime
-    to: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,22 +108,6 @@ def back_up(
                 tar.addfile(_entry(DATABASE_NAME, copy.stat().st_size, at), database)
         locking.close()
     return manifest
-
-
-def note_backup(data_dir: Path, made_at: datetime, to: str) -> None:
-    """Have the hub know of a backup. Raises OSError."""
-    draft = data_dir / f".{NOTE}.{os.getpid()}"
-    _write(io.BytesIO(msgspec.json.encode(LastBackup(made_at=made_at, to=to))), draft)
-    draft.chmod(0o644)  # no secret, and root may have written it for a hub that is another user
-    draft.rename(data_dir / NOTE)
-
-
-def last_backup(data_dir: Path) -> LastBackup | None:
-    """The newest backup that anybody noted; None if there was none, or the note cannot be read."""
-    try:
-        return msgspec.json.decode((data_dir / NOTE).read_bytes(), type=LastBackup)
-    except (OSError, msgspec.DecodeError):
-        return None
 
 
 def restore(
@@ -283,15 +261,34 @@ def _refuse_filled(folder: Path) -> None:
 
 @contextmanager
 def _draft_in(folder: Path) -> Iterator[Path]:
-    """A private folder beside what is made or read, gone at the end."""
-    draft = folder / f"{_DRAFT}{os.getpid()}-{os.urandom(4).hex()}"
+    """A private folder beside what is made or read, gone at the end; what a killed one left behind goes as well."""
+    draft = folder / f"{_DRAFT}{os.urandom(8).hex()}"
     try:
+        for left in folder.glob(f"{_DRAFT}*"):
+            with _locked(left) as is_ours:
+                if is_ours:
+                    shutil.rmtree(left, ignore_errors=True)
         draft.mkdir(mode=0o700)
     except OSError as error:
         raise ConfigError(
             f"Nothing can be written to {folder} ({error.strerror}); make room there, or run this as its owner."
         ) from error
     try:
-        yield draft
+        with _locked(draft):
+            yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def _locked(draft: Path) -> Iterator[bool]:
+    """Whether nobody else works in this folder; while we do, nobody else is told so."""
+    handle = os.open(draft, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(handle)

@@ -43,6 +43,7 @@ from lastgood.service.heartbeat import Heartbeat
 from lastgood.service.hosts import Hosts
 from lastgood.service.identity import hub_keys
 from lastgood.service.ingest import Ingest
+from lastgood.service.last_backup import BackupWatch
 from lastgood.service.lookout import Lookout
 from lastgood.service.orders import Orders
 from lastgood.service.orphans import orphans
@@ -104,6 +105,7 @@ class Service:
         self.hosts = Hosts(fleet, self.take, clock, database, self.roster)
         self.enrolment = Enrolment(database, self.hosts, keys, subkey(secret_key, "enrolment"), clock)
         self.channels = Channels.of(database, clock, settings, secret_key, self.lease)
+        self.backup_watch = BackupWatch(settings.server.data_dir)
         self.heartbeat = Heartbeat(
             settings.hub.heartbeat_url,
             settings.hub.heartbeat_seconds,
@@ -171,6 +173,7 @@ class Service:
             ("checkpoint", self.checkpoint.run),
             ("upkeep", self.upkeep.run),
             ("heartbeat", self.heartbeat.run),
+            ("hub-backup", self.backup_watch.run),
             ("lookout", self.lookout.run),
             ("commands", self.commands.run),
             ("notices", self.channels.outbox.run),

@@ -16,7 +16,7 @@ from litestar import Request, Response, get, post
 from sqlalchemy import Connection
 
 from lastgood.auth.age import RecoveryKey, mint_recovery_key
-from lastgood.service.safekeeping import LastBackup, last_backup
+from lastgood.service.last_backup import LastBackup, last_backup
 from lastgood.store.copying import Restored, was_restored
 from lastgood.store.recovery import Kit, load_kit, save_kit
 from lastgood.web import words

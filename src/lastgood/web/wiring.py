@@ -162,6 +162,7 @@ def _own_facts(service: Service) -> Callable[[], OwnFacts]:
             evaluated_at=service.fleet.judging.evaluated_at,
             metrics_public=service.settings.metrics.public,
             heartbeat=_heartbeat_facts(service),
+            hub_backup_at=service.backup_watch.made_at,
         )
 
     return facts
