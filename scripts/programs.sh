@@ -1,5 +1,5 @@
-# Programs that only tests need: other releases of restic, and Prometheus with promtool. They are fetched
-# from this machine's own Debian sources and unpacked under .cache/programs; nothing is installed, no service
+# Programs that only tests need: other releases of restic and its REST server, and Prometheus with promtool. They
+# are fetched from this machine's own Debian sources and unpacked under .cache/programs; nothing is installed, no service
 # started, no right needed. Sourced by scripts/test after setup.sh, never run.
 #
 # The rule a change must not break: what cannot be had is said with its reason, and stops nothing.
@@ -127,6 +127,34 @@ get_restic_releases() {
     export LASTGOOD_TEST_RESTIC_RELEASES
 }
 
+# restic's REST server, which newer Debians have; needs what get_restic_releases has prepared.
+get_rest_server() {
+    local server=$programs/rest-server/usr/bin/rest-server suite link
+    if [ ! -x "$server" ]; then
+        say "  Fetching restic's REST server"
+        for suite in trixie unstable; do
+            [ -f "$cache/apt/$suite.list" ] && private_apt "$suite" "$cache/apt/$suite.list" &&
+                unpack restic-rest-server "$programs/rest-server" && break
+        done
+        if [ ! -e "$programs/rest-server" ]; then
+            say "  No REST server for the tests: $(complaint)"
+            return
+        fi
+        # Whatever the package calls it.
+        link=$(find "$programs/rest-server/usr" -type f -name '*rest-server*' -perm -u+x | head -n 1)
+        if [ -n "$link" ] && [ "$link" != "$server" ]; then
+            mkdir -p "${server%/*}"
+            ln -sfn "$link" "$server"
+        fi
+    fi
+    if ! "$server" --version >/dev/null 2>&1; then
+        say "  No REST server for the tests: it does not run on this system."
+        return
+    fi
+    LASTGOOD_TEST_REST_SERVER=$server
+    export LASTGOOD_TEST_REST_SERVER
+}
+
 # A browser is too entangled with the system to be unpacked; it is installed, if this user may.
 get_chromium() {
     local wanted=$1
@@ -149,6 +177,9 @@ get_programs() {
         return
     fi
     get_prometheus
-    if [ "$1" = slow ]; then get_restic_releases; fi
+    if [ "$1" = slow ]; then
+        get_restic_releases
+        get_rest_server
+    fi
     get_chromium "$1"
 }
