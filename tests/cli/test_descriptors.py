@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
 
 from lastgood.web.accepting import most_connections
 from tests.flow.hub import command, environment, free_port, until
@@ -60,6 +61,13 @@ def hub_with_few_files(room: Path) -> Iterator[Hub]:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize(
+    ("files", "most"), [(64, 16), (128, 80), (1024, 960), (262_144, 261_632), (resource.RLIM_INFINITY, 1_000_000)]
+)
+def test_some_files_are_kept_for_the_hub_itself(files: int, most: int) -> None:
+    assert most_connections(files) == most
 
 
 def test_more_callers_than_open_files_leave_the_hub_working_and_it_heals(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ AT_ONCE = 64
 """Accepted in one go; then others have their turn."""
 
 AGAIN_SECONDS = 0.5
+UNCOUNTED = 1_000_000
+"""Connections where nobody counts open files."""
+
 HANDSHAKE_SECONDS = 30.0
 COMPLAIN_SECONDS = 60.0
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -32,6 +35,8 @@ log = structlog.get_logger(__name__)
 def most_connections(files: int | None = None) -> int:
     """How many connections this process may hold; the other files are for database, logs and the way out."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if files is None else files
+    if soft == resource.RLIM_INFINITY:
+        return UNCOUNTED
     return max(soft - max(48, min(512, soft // 16)), 8)
 
 
