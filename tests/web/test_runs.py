@@ -148,3 +148,23 @@ async def test_the_page_of_runs_is_filtered_and_turned_within_its_filter(home: H
     assert (await client.get(older)).text.count("/runs/01CHECK") == 1
     assert "No run fits." in (await client.get("/runs?kind=restore")).text
     assert (await client.get("/runs?kind=dance")).status_code == 422
+
+
+async def test_a_repository_tells_its_upkeep_and_its_damage_and_a_source_when_it_was_checked(home: Home) -> None:
+    source = next(source for source in home.fleet.sources.values() if source.host_id)
+    held = home.fleet.repository_evidence[source.repository_id]
+    upkeep = ((RunKind.CHECK, NOW - timedelta(days=3)),)
+    home.fleet.repository_evidence[source.repository_id] = replace(held, upkeep=upkeep, damaged_at=NOW)
+    client = await home.signed_in()
+    told = (await client.get(f"/api/v1/repositories/{source.repository_id}")).json()
+    assert told["upkeep"] == {"check": "2026-03-11T12:00:00Z"}
+    assert told["damaged_at"] == "2026-03-14T12:00:00Z"
+    page = (await client.get(f"/repositories/{source.repository_id}")).text
+    assert "A check found damage" in page
+    good = [one for one in home.fleet.sources.values() if one.repository_id == source.repository_id]
+    checked = [(await client.get(f"/api/v1/sources/{one.id}")).json() for one in good]
+    assert {one["verified_at"] for one in checked if one["last_good_at"]} == {"2026-03-11T12:00:00Z"}
+    assert {one["verified_at"] for one in checked if not one["last_good_at"]} <= {None}
+    home.judge()
+    first = next(one for one in checked if one["last_good_at"] and not one["paused_until"] and not one["archived"])
+    assert (await client.get(f"/api/v1/sources/{first['id']}")).json()["state"] == "failed"

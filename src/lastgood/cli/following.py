@@ -45,7 +45,8 @@ def ended_well(run: dict[str, Any]) -> bool:
 
 def told(run: dict[str, Any]) -> str:
     """One sentence on how a run ended."""
-    of = f" of {run['source']}" if run.get("source") else ""
+    what = run.get("source") or run.get("repository")
+    of = f" of {what}" if what else ""
     reason = f": {run['reason']}" if run.get("reason") else "."
     return text(f"{run['kind'].capitalize()}{of} on {run['host']} ended as {run['outcome']}{reason}")
 

@@ -18,7 +18,7 @@ from lastgood.fleet.judge import verdict
 from lastgood.fleet.rhythm import usual_gap
 from lastgood.fleet.schedule import next_after
 from lastgood.model.alert import Alert
-from lastgood.model.job import Outcome, Run, RunStart, Status
+from lastgood.model.job import Outcome, Run, RunKind, RunStart, Status
 from lastgood.model.repository import RepositoryState
 from lastgood.model.source import WORST_FIRST, Source, State
 from lastgood.service.orders import OrdersTold
@@ -77,6 +77,7 @@ def source_reading(view: FleetView, source: Source, now: datetime, progress: Map
         size_bytes=good.size_bytes if good else None,
         added_bytes=good.added_bytes if good else None,
         snapshots=evidence.snapshots,
+        verified_at=view.repository_evidence_of(source.repository_id).upkeep_at(RunKind.CHECK) if good else None,
         expected_runs=evidence.expected_runs,
         good_runs=evidence.good_runs,
         paths=source.paths,
@@ -156,6 +157,8 @@ def repository_reading(view: FleetView, repository_id: str) -> RepositoryReading
         sized_at=evidence.sized_at,
         locks=evidence.locks,
         locked_at=evidence.locked_at,
+        upkeep={str(kind): at for kind, at in evidence.upkeep},
+        damaged_at=evidence.damaged_at,
         sources=len(view.sources_of_repository.get(repository_id, ())),
         added_at=repository.added_at,
         password_file=repository.password_file,
@@ -195,6 +198,7 @@ def ended_reading(view: FleetView, run: Run) -> RunReading:
         source_id=run.source_id,
         source=source_name(view, run.source_id),
         repository_id=run.repository_id,
+        repository=None if run.repository_id is None else repository_name(view, run.repository_id),
         started_at=run.started_at,
         ended_at=run.ended_at,
         due_at=run.due_at,
@@ -223,6 +227,7 @@ def running_reading(view: FleetView, run: RunStart, progress: Mapping[str, Progr
         source_id=run.source_id,
         source=source_name(view, run.source_id),
         repository_id=run.repository_id,
+        repository=None if run.repository_id is None else repository_name(view, run.repository_id),
         started_at=run.started_at,
         ended_at=None,
         due_at=run.due_at,

@@ -55,6 +55,7 @@ class SourceReading(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int | None
     added_bytes: int | None
     snapshots: int | None
+    verified_at: datetime | None
     expected_runs: int
     good_runs: int
     paths: tuple[str, ...]
@@ -114,7 +115,11 @@ class DoubtReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RepositoryReading(msgspec.Struct, frozen=True, kw_only=True):
-    """Where snapshots live, and what the newest look at it said."""
+    """Where snapshots live, and what the newest look at it said.
+
+    ``upkeep`` is when check, forget, prune and unlock last went well; a check found damage at ``damaged_at``, and none
+    was clean since.
+    """
 
     id: str
     name: str
@@ -130,6 +135,8 @@ class RepositoryReading(msgspec.Struct, frozen=True, kw_only=True):
     sized_at: datetime | None
     locks: tuple[Lock, ...] | None
     locked_at: datetime | None
+    upkeep: dict[str, datetime]
+    damaged_at: datetime | None
     sources: int
     added_at: datetime
     password_file: str | None
@@ -177,6 +184,7 @@ class RunReading(msgspec.Struct, frozen=True, kw_only=True):
     source_id: str | None
     source: str | None
     repository_id: str | None
+    repository: str | None
     started_at: datetime
     ended_at: datetime | None
     due_at: datetime | None
