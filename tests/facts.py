@@ -8,9 +8,10 @@ fleets that were told the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -21,8 +22,8 @@ from lastgood.fleet.learn import Unlearnable, learn
 from lastgood.model import fact
 from lastgood.model.host import AgentInfo
 from lastgood.model.job import Outcome, RunKind
-from lastgood.model.repository import Lock, Probe, SnapshotPoint, SnapshotSeries
-from lastgood.model.source import DueMoment
+from lastgood.model.repository import HUB, Lock, Probe, SnapshotPoint, SnapshotSeries
+from lastgood.model.source import DueMoment, Source
 from tests.builders import NOW, a_host, a_repository, a_run, a_run_start, a_source, an_alert
 
 TEXT = st.text(st.characters(exclude_categories=[]), max_size=12)
@@ -71,7 +72,7 @@ def any_fact() -> st.SearchStrategy[fact.Fact]:
 # --- stories -----------------------------------------------------------------------------------------------------
 
 HOSTS = [a_host("web-1"), a_host("web-2")]
-REPOSITORIES = [a_repository("vault"), a_repository("attic")]
+REPOSITORIES = [a_repository("vault"), a_repository("attic", watched_by=HUB)]
 SOURCES = [
     a_source("home", HOSTS[0], REPOSITORIES[0]),
     a_source("etc", HOSTS[0], REPOSITORIES[1], target=timedelta(hours=26), schedule=None),
@@ -86,16 +87,24 @@ BEGINNING: tuple[fact.Fact, ...] = (
     *(fact.SourceConfigured(**_AT, source=source) for source in SOURCES),
 )
 
+
+def _source(which: int) -> Source:
+    return SOURCES[which]
+
+
+_sources = st.integers(0, 2).map(_source)
+"""By number: a strategy is printed with all that it may give, and that has a limit."""
+
 _moments = st.integers(0, 60).map(lambda hours: NOW + timedelta(hours=hours))
 _runs = st.builds(
     lambda source, ended_at, outcome, kind, dry: a_run(source, ended_at, outcome, kind=kind, dry_run=dry),
-    st.sampled_from(SOURCES),
+    _sources,
     _moments,
     st.sampled_from(Outcome),
     st.sampled_from([RunKind.BACKUP, RunKind.BACKUP, RunKind.BACKUP, RunKind.INIT, RunKind.CHECK]),
     st.sampled_from([False, False, False, True]),
 )
-_starts = st.builds(a_run_start, st.sampled_from(SOURCES), _moments)
+_starts = st.builds(a_run_start, _sources, _moments)
 
 
 def _survey(which: int, listed_at: datetime, ids: Sequence[str]) -> fact.SnapshotsListed:
@@ -109,6 +118,27 @@ def _survey(which: int, listed_at: datetime, ids: Sequence[str]) -> fact.Snapsho
     )
 
 
+def _look(listed_at: datetime, hosts: Sequence[str], nights: int, truncated: bool = False) -> fact.SnapshotsListed:
+    """What a watched repository holds that no agent of ours made: a nightly series of each host."""
+    last = listed_at.replace(hour=2, minute=0)
+    points = tuple(
+        SnapshotPoint(id=f"{int((last - timedelta(days=n)).timestamp()):032x}", started_at=last - timedelta(days=n))
+        for n in range(nights)
+    )
+    series = tuple(
+        SnapshotSeries(hostname=host, tags=(), paths=("/data",), count=nights, newest=points)
+        for host in dict.fromkeys(hosts)
+    )
+    return fact.SnapshotsListed(
+        **_AT,
+        repository_id=REPOSITORIES[1].id,
+        listed_at=listed_at,
+        total=nights * len(series),
+        series=series,
+        truncated=truncated,
+    )
+
+
 def _passed(which: int, due_at: datetime, looked: bool) -> fact.MomentsPassed:
     moment = DueMoment(
         source_id=SOURCES[which].id, due_at=due_at, deadline_at=due_at + timedelta(hours=6), looked=looked
@@ -116,6 +146,17 @@ def _passed(which: int, due_at: datetime, looked: bool) -> fact.MomentsPassed:
     return fact.MomentsPassed(**_AT, moments=(moment,))
 
 
+FOUND_ON = ("nas", "web-1", "laptop")
+
+
+@cache
+def _found(on: str) -> Source:
+    """The source that a look finds there."""
+    fleet = fold([*BEGINNING, _look(NOW, [on], 3)])
+    return next(source for source in fleet.sources.values() if source.is_found)
+
+
+_found_sources = st.sampled_from(FOUND_ON).map(_found)
 _INFO = AgentInfo(agent_version="1", restic_version="0.14.0", os="linux", arch="amd64", protocol=1)
 _LOCK = Lock(id="l", created_at=None, exclusive=True, hostname="web-1", pid=7)
 _repository_ids = st.sampled_from([repository.id for repository in REPOSITORIES])
@@ -123,6 +164,13 @@ _ordinary = st.one_of(
     _runs.map(lambda run: fact.RunFinished(**_AT, run=run)),
     _starts.map(lambda run: fact.RunStarted(**_AT, run=run)),
     st.builds(_survey, st.integers(0, 2), _moments, st.lists(st.text("abcdef", min_size=8, max_size=8), max_size=2)),
+    st.builds(
+        _look,
+        _moments,
+        st.lists(st.sampled_from(FOUND_ON), max_size=3),
+        st.integers(1, 5),
+        st.sampled_from([False, False, True]),
+    ),
     st.builds(_passed, st.integers(0, 2), st.just(datetime(2026, 3, 15, 1, tzinfo=UTC)), st.booleans()),
     st.builds(
         lambda repository_id, probe, at: fact.RepositoryProbed(
@@ -158,6 +206,28 @@ _ordinary = st.one_of(
     ),
 )
 _rare = st.one_of(
+    st.builds(
+        lambda source, archived_by: fact.SourceConfigured(**_AT, source=replace(source, archived_by=archived_by)),
+        _sources,
+        st.sampled_from([None, "ann", "ann"]),
+    ),
+    _repository_ids.map(lambda repository_id: fact.RepositoryRemoved(**_AT, repository_id=repository_id)),
+    st.builds(
+        lambda source, muted, target: fact.SourceConfigured(
+            **_AT, source=replace(source, archived_by=muted, target=target)
+        ),
+        _found_sources,
+        st.sampled_from([None, "ann", "lastgood (silent when found)"]),
+        st.sampled_from([None, timedelta(hours=26)]),
+    ),
+    st.builds(
+        lambda child, owner: fact.SourceAdopted(**_AT, source_id=child.id, into_id=owner.id),
+        _found_sources,
+        st.one_of(_found_sources, _sources),
+    ),
+    st.sampled_from([None, HUB]).map(
+        lambda by: fact.RepositoryConfigured(**_AT, repository=replace(REPOSITORIES[1], watched_by=by))
+    ),
     st.builds(
         lambda host, name: fact.HostRenamed(**_AT, host_id=host.id, name=name),
         st.sampled_from(HOSTS),

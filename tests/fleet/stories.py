@@ -18,7 +18,7 @@ from lastgood.model import fact
 from lastgood.model.alert import AlertKey, Severity
 from lastgood.model.host import AgentInfo
 from lastgood.model.job import Outcome, Run, RunKind, RunStart, Schedule
-from lastgood.model.repository import Lock, Probe, SnapshotPoint, SnapshotSeries
+from lastgood.model.repository import HUB, Lock, Probe, SnapshotPoint, SnapshotSeries
 from lastgood.model.source import DueMoment, Source
 from tests.builders import a_host, a_repository, a_run, a_source, an_alert, an_id
 
@@ -41,7 +41,10 @@ class Story:
         self.now = begin
         self.fleet = Fleet()
         self.hosts = [a_host(f"host-{number}", enrolled_at=begin) for number in range(3)]
-        self.repositories = [a_repository(f"vault-{number}", added_at=begin) for number in range(2)]
+        self.repositories = [
+            a_repository("vault-0", added_at=begin),
+            a_repository("vault-1", added_at=begin, watched_by=HUB),
+        ]
         self.sources = [self._source(number) for number in range(5)]
         self.number = 0
         self.refused = 0
@@ -92,10 +95,12 @@ class Story:
         """Anything that could be told now."""
         self.number += 1
         kinds = (
-            (30, self.run_finished),
+            (36, self.run_finished),
             (15, self.run_started),
             (15, self.moments_passed),
             (10, self.snapshots_listed),
+            (8, self.watched_look),
+            (3, self.found_changed),
             (8, self.source_changed),
             (8, self.alert),
             (8, self.looked),
@@ -194,6 +199,54 @@ class Story:
             series=tuple(series),
             truncated=self.rng.random() < 0.1,
         )
+
+    def watched_look(self) -> fact.Fact:
+        """What nobody of ours made: series that go on, stop, begin, are thinned out or gone."""
+        listed_at = self.now - timedelta(minutes=self.rng.choice([0, 0, 0, 300]))
+        every = (timedelta(minutes=20), timedelta(hours=3), timedelta(hours=12), timedelta(days=1), timedelta(days=3))
+        series = []
+        for number, gap in enumerate(every):
+            if self.rng.random() < 0.15:
+                continue
+            last = listed_at - self.rng.choice([timedelta(0), gap / 2, gap, 2 * gap, 60 * gap])
+            points = tuple(
+                SnapshotPoint(id=f"{self.rng.randrange(2**64):064x}", started_at=last - n * gap)
+                for n in range(self.rng.randrange(1, 9))
+            )
+            tags = ("lg:01ARZ3NDEKTSV4RRFFQ69G5FAV",) if number == 4 else ()
+            series.append(
+                SnapshotSeries(
+                    hostname=f"cron-{number}", tags=tags, paths=("/data",), count=len(points), newest=points
+                )
+            )
+        return fact.SnapshotsListed(
+            at=self.now,
+            origin="hub:lookout",
+            repository_id=self.repositories[1].id,
+            listed_at=listed_at,
+            total=sum(one.count for one in series),
+            series=tuple(series),
+            truncated=self.rng.random() < 0.1,
+        )
+
+    def found_changed(self) -> fact.Fact:
+        """A person puts a found source in order."""
+        found = [source for source in self.fleet.sources.values() if source.is_found]
+        if not found:
+            return self.watched_look()
+        source = self.rng.choice(found)
+        which = self.rng.randrange(4)
+        if which == 0:
+            source = replace(source, revised_at=self.now, **self._timing())
+        elif which == 1:
+            until = self.now + timedelta(minutes=self.rng.randrange(3000))
+            source = replace(source, paused_until=self.rng.choice([None, until]), paused_by="alice")
+        elif which == 2:
+            source = replace(source, archived_by=self.rng.choice([None, None, "alice"]))
+        else:
+            owner = self.rng.choice([*found, *self.sources])
+            return fact.SourceAdopted(at=self.now, origin="story", source_id=source.id, into_id=owner.id)
+        return fact.SourceConfigured(at=self.now, origin="story", source=source)
 
     def source_changed(self) -> fact.Fact:
         source = self.rng.choice(self.sources)
