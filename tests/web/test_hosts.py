@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,9 +59,12 @@ async def test_a_person_renames_on_the_page_and_hears_what_is_wrong(home: Home) 
 
 async def test_a_person_is_told_what_goes_with_a_host_before_it_goes(home: Home) -> None:
     person, host = await home.signed_in(), host_id(home, "nas")
+    vault = next(one for one in home.fleet.repositories.values() if one.name == "vault")
+    home.fleet.repositories[vault.id] = replace(vault, watched_by=host)
     page = (await person.get(f"/hosts/{host}/remove")).text
     assert "4 sources" in page
     assert all(source.name in page for source in sources_of(home, host))
+    assert "Nobody will look any more into" in page
     assert "not touched" in page
     assert host in home.fleet.hosts, "looking removes nothing"
     with capture_logs() as logged:
@@ -69,6 +73,7 @@ async def test_a_person_is_told_what_goes_with_a_host_before_it_goes(home: Home)
     assert [(line["event"], line["by"]) for line in logged] == [("host removed", "ann")]
     assert host not in home.fleet.hosts
     assert sources_of(home, host) == []
+    assert home.fleet.repositories[vault.id] == vault
     assert (await person.get(f"/hosts/{host}")).status_code == 404
 
 

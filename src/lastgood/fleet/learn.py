@@ -79,6 +79,9 @@ def _host_removed(fleet: Fleet, told: fact.HostRemoved, changes: Changes) -> Non
     for source_id in fleet.aliases_of_host.pop(host.id, ()):
         fleet.sources[source_id] = replace(fleet.sources[source_id], alias_host_id=None)
         changes.sources.add(source_id)
+    for repository in [one for one in fleet.repositories.values() if one.watched_by == host.id]:
+        fleet.repositories[repository.id] = replace(repository, watched_by=None)
+        changes.repositories.add(repository.id)
     alarms.drop_of_host(fleet, host.id, changes)
     del fleet.hosts[host.id]
     del fleet.host_ids_by_name[host.name.casefold()]

@@ -84,6 +84,7 @@ async def confirm_removal(request: Request[Any, Any, Any], host_id: FromPath[str
         host=reader.host_reading(view, host_id),
         names=sorted(source.name for source in sources)[: lists.ROWS],
         total=len(sources),
+        watched=sorted(one.name for one in view.repositories.values() if one.watched_by == host_id)[: lists.ROWS],
     )
 
 
