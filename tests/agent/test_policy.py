@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from lastgood.agent.agent import Agent
 from lastgood.agent.ending import Cannot
 from lastgood.agent.policy import DEADLINES, Policy, read_policy
 from lastgood.errors import ConfigError
 from lastgood.model.job import RunKind
+from tests.agent.working import Place
 
 
 def written(folder: Path, text: str, mode: int = 0o644) -> Path:
@@ -100,3 +103,10 @@ def test_no_way_leads_out_of_the_allowed_folders(tmp_path: Path) -> None:
     for name in ("in", "~/in", "", "/\0"):
         with pytest.raises(Cannot, match="absolute"):
             policy.restore_target(name)
+
+
+async def test_an_agent_does_not_start_on_a_policy_that_it_cannot_use(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    path = written(tmp_path, "allow_restore = what")
+    with pytest.raises(ConfigError, match=r"agent-policy\.toml"):
+        await Agent(place.config("ws://127.0.0.1:9/ws/agent"), policy_file=path).run(asyncio.Event())

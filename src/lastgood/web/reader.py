@@ -24,6 +24,7 @@ from lastgood.model.source import WORST_FIRST, Source, State
 from lastgood.service.orders import OrdersTold
 from lastgood.service.trial import Trial
 from lastgood.store.history import PastAlert
+from lastgood.tools.restic.releases import advice
 from lastgood.web.readings import (
     AlertReading,
     DoubtReading,
@@ -127,6 +128,7 @@ def host_reading(view: FleetView, host_id: str) -> HostReading:
         open_alerts=view.open_alerts_of_host.get(host_id, 0),
         agent_version=info.agent_version if info else None,
         restic_version=info.restic_version if info else None,
+        restic_advice=advice(info.restic_version) if info else None,
         os=info.os if info else None,
         arch=info.arch if info else None,
         clock_offset_seconds=presence.clock_offset_seconds,

@@ -96,6 +96,7 @@ class HostReading(msgspec.Struct, frozen=True, kw_only=True):
     open_alerts: int
     agent_version: str | None
     restic_version: str | None
+    restic_advice: str | None
     os: str | None
     arch: str | None
     clock_offset_seconds: float | None
