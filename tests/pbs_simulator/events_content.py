@@ -10,7 +10,7 @@ from typing import Any
 
 from .model import Group, Snap, Store
 from .refusal import Mistake
-from .snapshots import verify_number
+from .snapshots import daily_number
 from .tasks import Task
 from .world import World
 
@@ -84,9 +84,7 @@ def verify(world: World, told: Told) -> None:
     snaps[snaps.index(old)] = old._replace(verify=told["state"], verified_at=world.now)
     store = world.stores[group.store]
     status = "OK" if told["state"] == "ok" else "verification failed - please check the log for details"
-    task = Task(
-        verify_number(world.now), world.now, "verificationjob", f"{store.name}:{store.verify_job}", "root@pam"
-    )
+    task = Task(daily_number(world.now), world.now, "verificationjob", f"{store.name}:{store.verify_job}", "root@pam")
     world.tasks.running.append(task)
     world.tasks.finish(task, world.now, status)
 

@@ -7,7 +7,7 @@ kept is what a size says, newest first. Holds every class of task the facts shee
 from __future__ import annotations
 
 from .model import DAY, Group, Store
-from .snapshots import Deriving, verify_number
+from .snapshots import Deriving, daily_number
 from .tasks import Task, TaskLog
 
 ODD_ERRORS = (
@@ -39,8 +39,8 @@ class Diary:
         ns: str = "",
     ) -> Task:
         number = self._number
-        if worker_type == "verificationjob":
-            number = verify_number(start)  # so that a snapshot's verification names this task
+        if worker_type in ("verificationjob", "garbage_collection"):
+            number = daily_number(start)  # so that what names this task's UPID elsewhere names this one
         self._number += 1
         task = Task(number, start, worker_type, worker_id, user, end, status, ns)
         self.tasks.append(task)

@@ -25,7 +25,7 @@ class Snap(NamedTuple):
     comment: str | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Group:
     store: str
     ns: str

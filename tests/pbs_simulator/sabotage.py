@@ -80,7 +80,7 @@ async def _oversize(outlet: Outlet, reply: Reply, megabytes: float) -> None:
 
 
 async def _endless(body: bytes, megabytes: float, padding: bytes) -> AsyncIterator[bytes]:
-    told = json.loads(body).get("data")
+    told = json.loads(body).get("data") if body.startswith(b"{") else None
     row = compact(told[0]).encode() if isinstance(told, list) and told else b'{"backup-type":"vm","backup-id":"100"}'
     row += b"," + padding
     piece = row * max(1, 256 * 1024 // len(row))
@@ -93,6 +93,8 @@ async def _endless(body: bytes, megabytes: float, padding: bytes) -> AsyncIterat
 
 def corrupted(body: bytes, how: str, key: str | None) -> bytes:
     """Valid HTTP around a body that is wrong; ``key`` says which field, the first one where it is left out."""
+    if not body.startswith(b"{"):
+        return body  # an error's bare text is no JSON to begin with
     if how == "json":
         middle = body.find(b'":', len(body) // 2) + 2
         return body[:middle] + b"}]" + body[middle:]

@@ -100,7 +100,7 @@ class Deriving:
             if snap.verify is None or snap.verified_at is None:
                 yield f"{head}{snap.time}{comment}{rest}{shield}"
                 continue
-            task = f"{verify_number(snap.verified_at):08X}:{snap.verified_at:08X}:verificationjob:{job}:root@pam:"
+            task = f"{daily_number(snap.verified_at):08X}:{snap.verified_at:08X}:verificationjob:{job}:root@pam:"
             yield (
                 f'{head}{snap.time}{comment},"verification":{{"upid":"UPID:{NODE}:{PID:08X}:{PSTART:08X}:{task}",'
                 f'"state":"{snap.verify}"}}{rest}{shield}'
@@ -110,8 +110,8 @@ class Deriving:
         return random.Random((self.seed << 32) + group.number)
 
 
-def verify_number(start: int) -> int:
-    """The task id of the verify task that began then; one a day and store."""
+def daily_number(start: int) -> int:
+    """The task id of the verification or garbage collection that began then; there is one a day and store."""
     return start // DAY
 
 

@@ -11,6 +11,7 @@ import random
 from .mix import Mix
 from .model import DAY, Collection, Group, Store
 from .sizes import SPARSE, Size, store_names
+from .snapshots import daily_number
 from .upid import upid
 
 DEEP = "a/b/c/d/e/f/g"  # as deep as PBS allows
@@ -86,7 +87,7 @@ def counters(store: Store, start: int, turn: int) -> dict[str, int | str]:
     disk = store.used if store.backend == "filesystem" else 1979120929996
     removed = 0 if store.backend == "s3" else 48318382080 + turn * 4096
     return {
-        "upid": upid(start // DAY, start, "garbage_collection", store.name, "root@pam"),
+        "upid": upid(daily_number(start), start, "garbage_collection", store.name, "root@pam"),
         "index-file-count": 2114 + turn,
         "index-data-bytes": disk * 13,
         "disk-bytes": disk,

@@ -14,7 +14,7 @@ from itertools import chain
 from .upid import PID, PSTART, upid
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Task:
     number: int
     start: int

@@ -130,6 +130,11 @@ def test_corrupt_fields_have_wrong_types_nulls_and_huge_numbers(pbs: Simulator) 
     assert {row["backup-count"] for row in ask(pbs, GROUPS).data} == {1e30}
 
 
+def test_an_error_is_no_json_to_corrupt(pbs: Simulator) -> None:
+    spoil(pbs, {"corrupt": "null"})
+    assert ask(pbs, "admin/datastore/nope/groups").text == "no such datastore 'nope'"
+
+
 def test_corrupt_rows_come_twice(pbs: Simulator) -> None:
     right = ask(pbs, GROUPS).data
     spoil(pbs, {"corrupt": "duplicate"})

@@ -68,6 +68,9 @@ def test_truth_of_stores_jobs_and_tasks_is_what_the_answers_say(version: str) ->
                     store[key] for key in ("total", "used", "avail")
                 ]
         assert _classes(get) == truth["tasks"]["finished"]
+        assert _latest(get) == {
+            (row["worker_type"], row["worker_id"]): row["end"] for row in truth["tasks"]["latest"]
+        }
         for kind, path in (("verify", "admin/verify"), ("prune", "admin/prune")):
             told = {row["id"]: row for row in get(path).data}
             for job in (job for job in truth["jobs"] if job["kind"] == kind and job["id"] in told):
@@ -85,6 +88,18 @@ def _classes(get: Get) -> dict[str, dict[str, int]]:
             name = {"OK": "ok", "unknown": "unknown"}.get(status, "warning" if status[:9] == "WARNINGS:" else "error")
             counts.setdefault(task["worker_type"], Counter())[name] += 1
     return {kind: dict(by) for kind, by in counts.items()}
+
+
+def _latest(get: Get) -> dict[tuple[str, str], int]:
+    """The end of the last task by type and what it worked on; hex times of snapshots are cut off."""
+    ends: dict[tuple[str, str], int] = {}
+    for task in get("nodes/localhost/tasks?limit=0").data:
+        worker, slash, last = (task["worker_id"] or "").rpartition("/")
+        timed = slash and len(last) == 8 and set(last) <= set("0123456789ABCDEF")
+        key = (task["worker_type"], worker if timed else task["worker_id"] or "")
+        if "endtime" in task:
+            ends[key] = max(ends.get(key, 0), task["endtime"])
+    return ends
 
 
 def _a_group(pbs: Simulator, **wanted: Any) -> dict[str, Any]:

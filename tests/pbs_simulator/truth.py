@@ -6,6 +6,7 @@ facts sheet, section 6. `readable` says whether the monitor's token can see it a
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
@@ -170,7 +171,24 @@ def _tasks(world: World) -> dict[str, Any]:
         counts[task.worker_type][task.kind] += 1
         ends[task.worker_type] = max(ends.get(task.worker_type, 0), task.end or 0)
     running = Counter(task.worker_type for task in world.tasks.running)
-    return {"finished": {kind: dict(by) for kind, by in counts.items()}, "running": dict(running), "last_end": ends}
+    latest: dict[tuple[str, str], Task] = {}
+    for task in world.tasks.finished:
+        latest[task.worker_type, _without_time(task.worker_id)] = task
+    last = [
+        {"worker_type": kind, "worker_id": worker, "class": task.kind, "start": task.start, "end": task.end}
+        for (kind, worker), task in latest.items()
+    ]
+    return {
+        "latest": last,
+        "finished": {kind: dict(by) for kind, by in counts.items()},
+        "running": dict(running),
+        "last_end": ends,
+    }
+
+
+def _without_time(worker_id: str | None) -> str:
+    """What a reader or verify task worked on, without the snapshot's time."""
+    return re.sub(r"/[0-9A-F]{8}$", "", worker_id or "")
 
 
 def _key(group: Group) -> dict[str, str]:
