@@ -54,6 +54,7 @@ class Machine:
     within: tuple[str, ...] = ()
     """What stands before the command, such as ``ip netns exec``."""
 
+    options: tuple[str, ...] = ()
     restic: str = "restic"
     process: subprocess.Popen[bytes] | None = None
 
@@ -95,7 +96,7 @@ class Machine:
         write_config(self.config, config)
 
     def start(self) -> None:
-        words = [*self.within, *command("agent", "run", "--config", str(self.config))]
+        words = [*self.within, *command("agent", "run", "--config", str(self.config), *self.options)]
         with (self.folder / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment()
@@ -182,6 +183,10 @@ class Field:
     def post(self, path: str, body: Any = None) -> Any:
         with self._asked() as hub:
             return hub.post(path, body)
+
+    def patch(self, path: str, body: Any) -> Any:
+        with self._asked() as hub:
+            return hub.patch(path, body)
 
     def runs(self) -> list[dict[str, Any]]:
         with self._asked() as hub:
