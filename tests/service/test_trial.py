@@ -149,3 +149,20 @@ async def test_a_store_that_hangs_is_given_up_in_time(tmp_path: Path) -> None:
     busy, *late = [one for one in told if isinstance(one, frames.Tested)]
     assert (busy.answer_to, busy.probe) == (str(AT_ONCE), Probe.UNKNOWN)
     assert {one.probe for one in late} == {Probe.UNREACHABLE}
+
+
+async def test_new_orders_of_very_many_hosts_do_not_hold_the_event_loop(tmp_path: Path) -> None:
+    fleet = a_fleet()
+    async with Rig().serving() as hub, linked(hub.url, tmp_path) as agent:
+        await agent.orders.get()
+        orders = Orders(fleet, hub.roster, nothing_held)
+        sent: list[str] = []
+        pushing = asyncio.create_task(
+            orders.push([*(str(n) for n in range(100_000)), HOST.id], lambda host_id, _: sent.append(host_id))
+        )
+        turns = 0
+        while not pushing.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert sent == [HOST.id]
+        assert turns > 2

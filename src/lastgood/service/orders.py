@@ -6,13 +6,17 @@ agent's orders is what the agent itself said on its present connection.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from lastgood.fleet.fleet import Fleet
 from lastgood.hub.roster import Roster
 from lastgood.service.assignment import FindHeld, assignment
+from lastgood.service.slices import Slice
 from lastgood.wire.frames import Assignment
+
+AT_ONCE = 50
+"""Orders of so many hosts are made anew in one go; of more in pieces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,15 @@ class Orders:
         orders = assignment(self._fleet, host_id, self._held)
         self._given[host_id] = orders.version
         return orders
+
+    async def push(self, host_ids: Iterable[str], send: Callable[[str, Assignment], None]) -> None:
+        """Give very many hosts their new orders without holding the event loop, each as they are by then."""
+        piece = Slice()
+        for host_id in host_ids:
+            for given in self.changed((host_id,)):
+                send(*given)
+            if piece.is_over:
+                await piece.rest()
 
     def changed(self, host_ids: Iterable[str]) -> Iterator[tuple[str, Assignment]]:
         """New orders for those of the connected hosts whose orders are not what they were given."""

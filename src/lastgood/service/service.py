@@ -45,7 +45,7 @@ from lastgood.service.identity import hub_keys
 from lastgood.service.ingest import Ingest
 from lastgood.service.last_backup import BackupWatch
 from lastgood.service.lookout import Lookout
-from lastgood.service.orders import Orders
+from lastgood.service.orders import AT_ONCE, Orders
 from lastgood.service.orphans import orphans
 from lastgood.service.trial import Trials
 from lastgood.service.upkeep import Upkeep
@@ -54,7 +54,7 @@ from lastgood.store import log, records
 from lastgood.store.database import Database, open_database
 from lastgood.store.lease import AlwaysHeld, Lease
 from lastgood.tools.restic.driver import Restic
-from lastgood.wire.frames import Said
+from lastgood.wire.frames import Assignment, Said
 from lastgood.wire.translate import translate
 
 _log = structlog.get_logger("lastgood.service")
@@ -286,11 +286,17 @@ class Service:
         self.commands.learned(changes)
         if changes.alerts:
             self.channels.outbox.wake()
-        for host_id, orders in self.orders.changed(changes.orders):
-            self._begin(self.roster.assign(host_id, orders))
+        if len(changes.orders) <= AT_ONCE:
+            for host_id, orders in self.orders.changed(changes.orders):
+                self._send_orders(host_id, orders)
+        else:
+            self._begin(self.orders.push(changes.orders, self._send_orders))
         for run_id in changes.runs & self._ends.keys():
             if run_id not in self.fleet.running:
                 self._ends.pop(run_id).set_result(None)
+
+    def _send_orders(self, host_id: str, orders: Assignment) -> None:
+        self._begin(self.roster.assign(host_id, orders))
 
     def _presence_changed(self, host_id: str) -> None:
         self.watch.presence_changed(host_id)
