@@ -50,8 +50,8 @@ def paths(home: Home) -> list[str]:
     fleet = home.fleet
     kinds = (("sources", fleet.sources), ("hosts", fleet.hosts), ("repositories", fleet.repositories))
     ours = [f"/{kind}/{identifier}" for kind, things in kinds for identifier in list(things)[:2]]
-    lists = ["/", "/hosts", "/repositories", "/runs", "/alerts", "/docs", "/nowhere"]
-    return [*lists, f"/runs/{next(iter(fleet.running))}", *ours]
+    lists = ["/", "/hosts", "/repositories", "/runs", "/alerts", "/docs", "/nowhere", "/enrol"]
+    return [*lists, f"/hosts/{next(iter(fleet.hosts))}/remove", f"/runs/{next(iter(fleet.running))}", *ours]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -51,7 +51,7 @@ ADMIN = "admin"
 @dataclass(slots=True)
 class SignInLimits:
     """One a running application; a name's limit is wider than all that one address may try in its time, so that a
-    stranger alone cannot lock its owner out. The last three are for machines on their way in (``web/enrolment.py``):
+    stranger alone cannot lock its owner out. The last three are for machines on their way in (``web/machines.py``):
     codes and new announcements an address, and questions about an announcement a key."""
 
     by_address: Attempts = field(default_factory=lambda: Attempts(20, timedelta(minutes=5)))

@@ -1,8 +1,7 @@
-"""How machines come in, for machines and programs: codes, announcements, and the word that somebody gives on them.
+"""How machines come in, for programs: codes, announcements, and the word that somebody gives on them.
 
-Comes in: requests of agents that nobody knows yet, and of people's programs. Goes out: signed answers, readings. The
-one rule: the three routes of unknown machines carry their own signatures, are bounded in size and counted an address
-before anything is looked up, and look at no cookie. Shapes of ``wire/enrolment.py``.
+Comes in: requests of people's programs. Goes out: readings. The one rule: a code is told once, to whoever had it
+made, and an approval names the fingerprint that its person saw.
 """
 
 from __future__ import annotations
@@ -22,27 +21,11 @@ from lastgood.service.enrolment import MOST_PENDING, Minted
 from lastgood.store import enrolment as rows
 from lastgood.store.enrolment import EnrolCode, PendingHost
 from lastgood.web import lists, reader
-from lastgood.web.access import SignInLimits
-from lastgood.web.faults import Missing, TooMany
-from lastgood.web.limits import Attempts, address_key
+from lastgood.web.faults import Missing
 from lastgood.web.readings import HostReading
-from lastgood.web.session import caller_address, site_of
+from lastgood.web.session import site_of
 from lastgood.web.site import Site
-from lastgood.wire.enrolment import (
-    ANNOUNCE_PATH,
-    PATH,
-    REKEY_PATH,
-    Announce,
-    Announced,
-    Enrolled,
-    Redeem,
-    Rekey,
-    Rekeyed,
-    bytes_of,
-)
-
-LARGEST_BODY = 8 * 1024
-MACHINES = {"public": True, "signed": True}
+from lastgood.wire.enrolment import bytes_of
 
 Word = Annotated[str, msgspec.Meta(max_length=300)]
 
@@ -113,62 +96,6 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     fingerprint: Word
     name: Word | None = None
-
-
-# --- machines ------------------------------------------------------------------------------------------------------
-
-
-@post(
-    PATH,
-    opt=MACHINES,
-    request_max_body_size=LARGEST_BODY,
-    status_code=200,
-    tags=["enrolment"],
-    summary="For agents: use an enrolment code",
-)
-async def redeem(request: Request[Any, Any, Any], data: JSONBody[Redeem]) -> Enrolled:
-    attempts, key = _limits(request).enrolling, address_key(caller_address(request))
-    _count(request, attempts, key)
-    answer = await site_of(request).enrolment.redeem(data)
-    attempts.forgive(key)  # whoever has codes that work is no guesser: a hundred machines may share an address
-    return answer
-
-
-@post(
-    ANNOUNCE_PATH,
-    opt=MACHINES,
-    request_max_body_size=LARGEST_BODY,
-    status_code=200,
-    tags=["enrolment"],
-    summary="For agents: ask to be let in, and how that stands",
-)
-async def announce(request: Request[Any, Any, Any], data: JSONBody[Announce]) -> Announced:
-    site, limits, address = site_of(request), _limits(request), caller_address(request)
-    _count(request, limits.asking, f"{address_key(address)} {data.key}")
-    standing = await site.enrolment.standing(data)
-    if standing is not None:
-        return standing
-    _count(request, limits.announcing, address_key(address))
-    return await site.enrolment.announce(data, address_key(address) if address is not None else "")
-
-
-@post(
-    REKEY_PATH,
-    opt=MACHINES,
-    request_max_body_size=LARGEST_BODY,
-    status_code=200,
-    tags=["enrolment"],
-    summary="For agents: change the key",
-)
-async def rekey(request: Request[Any, Any, Any], data: JSONBody[Rekey]) -> Rekeyed:
-    attempts, key = _limits(request).enrolling, address_key(caller_address(request))
-    _count(request, attempts, key)
-    answer = await site_of(request).enrolment.rekey(data)
-    attempts.forgive(key)
-    return answer
-
-
-# --- programs ------------------------------------------------------------------------------------------------------
 
 
 @post("/api/v1/enrol-codes", tags=["enrolment"], summary="Make an enrolment code")
@@ -284,20 +211,7 @@ def pending_reading(host: PendingHost) -> PendingReading:
     )
 
 
-def _limits(request: Request[Any, Any, Any]) -> SignInLimits:
-    limits: SignInLimits = request.app.state.limits
-    return limits
-
-
-def _count(request: Request[Any, Any, Any], attempts: Attempts, key: str) -> None:
-    if (wait := attempts.wait(key, site_of(request).now())) is not None:
-        raise TooMany(wait)
-
-
 ROUTES = (
-    redeem,
-    announce,
-    rekey,
     make_code,
     list_codes,
     revoke_code,
