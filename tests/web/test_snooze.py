@@ -98,3 +98,17 @@ async def test_the_page_has_the_buttons_and_they_work(home: Home) -> None:
     await client.post(f"/hosts/{alert.host_id}/wake", data=token)
     assert home.fleet.hosts[alert.host_id or ""].snoozed_until is None
     assert (await client.post(f"/alerts/{alert.id}/snooze", data={**token, "for": "x"})).status_code == 422
+
+
+async def test_a_laptop_is_snoozed_on_its_own_page_before_anything_is_wrong(home: Home) -> None:
+    client = await home.signed_in()
+    host = next(host for host in home.fleet.hosts.values() if host.name == "laptop")
+    page = f"/hosts/{host.id}"
+    said = {"csrf": form_token((await client.get(page)).text), "next": page}
+    answer = await client.post(f"{page}/snooze", data={**said, "for": "3d"})
+    assert (answer.status_code, answer.headers["location"]) == (303, page)
+    assert home.fleet.hosts[host.id].snoozed_until == THREE_DAYS
+    assert "told to nobody until 2026-03-17 12:00:00 UTC" in (await client.get(page)).text
+    away = await client.post(f"{page}/wake", data={**said, "next": "https://elsewhere.example/"})
+    assert away.headers["location"] == "/"
+    assert home.fleet.hosts[host.id].snoozed_until is None

@@ -13,14 +13,16 @@ import ssl
 from datetime import datetime
 from http import HTTPStatus
 from ipaddress import ip_address
-
-import httpx
+from typing import TYPE_CHECKING
 
 from lastgood import __version__
 from lastgood.errors import ConfigError, DeliveryError
 from lastgood.notices.patience import is_permanent, retry_after
 from lastgood.notices.signature import signed
 from lastgood.notify.reach import Reach
+
+if TYPE_CHECKING:
+    import httpx  # a start of the hub does not pay for it
 
 LONGEST_URL = 2000
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
@@ -31,6 +33,8 @@ class Webhook:
     """Sends to any number of addresses; ``close`` it at the end."""
 
     def __init__(self, reach: Reach, seconds: float, trusted: ssl.SSLContext) -> None:
+        import httpx
+
         self._reach = reach
         self._seconds = seconds
         # No connection is kept: a later name must not travel on an earlier one's.
@@ -44,6 +48,8 @@ class Webhook:
 
     async def send(self, url: str, secret: str, notice_id: str, body: str, now: datetime) -> str:
         """The status line of the answer that took it. Raises DeliveryError."""
+        import httpx
+
         try:
             async with asyncio.timeout(self._seconds):
                 answer = await self._post(
@@ -62,6 +68,8 @@ class Webhook:
         )
 
     async def _post(self, url: httpx.URL, headers: dict[str, str], body: bytes) -> httpx.Response:
+        import httpx
+
         name = url.host
         addresses = await self._reach.addresses(name, url.port or PORTS[url.scheme])
         headers |= {
@@ -89,6 +97,8 @@ class Webhook:
 
 def check_url(text: str) -> str:
     """The address of a webhook as it will be used. Raises ConfigError, without telling the address."""
+    import httpx
+
     try:
         url = httpx.URL(text.strip())
         named = bool(_HOST.fullmatch(url.raw_host.decode("ascii"))) or ip_address(url.host) is not None
@@ -102,6 +112,8 @@ def check_url(text: str) -> str:
 
 def shown_url(url: str) -> str:
     """The address without what may be secret: user, path and query."""
+    import httpx
+
     parsed = httpx.URL(url)
     port = f":{parsed.port}" if parsed.port else ""
     host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
@@ -117,6 +129,8 @@ def _status_line(status: int) -> str:
 
 
 def _words(error: httpx.HTTPError | None) -> str:
+    import httpx
+
     if isinstance(error, httpx.TimeoutException):
         return "The receiver did not answer in time."
     if isinstance(error, httpx.ConnectError):

@@ -11,7 +11,6 @@ import ssl
 from datetime import datetime
 from functools import partial
 
-import certifi
 import msgspec
 from sqlalchemy import Connection
 
@@ -96,6 +95,8 @@ class Ways:
 
 def _trusted() -> ssl.SSLContext:
     """The authorities of this machine, where an own one may stand, and those that browsers trust."""
+    import certifi
+
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context

@@ -22,7 +22,7 @@ from lastgood.web.faults import Invalid, Missing
 from lastgood.web.outbox import Snooze
 from lastgood.web.readings import AlertReading, HostReading
 from lastgood.web.render import redirect
-from lastgood.web.session import site_of
+from lastgood.web.session import safe_next, site_of
 from lastgood.web.sources import IdempotencyKey, minted, origin
 
 # --- pages --------------------------------------------------------------------------------------------------------
@@ -37,10 +37,7 @@ async def acknowledge_by_form(request: Request[Any, Any, Any], alert_id: FromPat
 @post("/alerts/{alert_id:str}/snooze", include_in_schema=False)
 async def snooze_by_form(request: Request[Any, Any, Any], alert_id: FromPath[str]) -> Response[bytes]:
     said = await request.form()
-    span = SPANS.get(str(said.get("for", "")))
-    if span is None:
-        raise Invalid("for", f"A snooze lasts for one of {', '.join(SPANS)}.")
-    alert, until = find(site_of(request).view(), alert_id), site_of(request).now() + span
+    alert, until = find(site_of(request).view(), alert_id), _span_end(request, str(said.get("for", "")))
     if said.get("what") == "host" and alert.host_id is not None:
         await _snooze_host(request, alert.host_id, until, None)
     else:
@@ -54,10 +51,17 @@ async def wake_by_form(request: Request[Any, Any, Any], alert_id: FromPath[str])
     return redirect("/alerts")
 
 
+@post("/hosts/{host_id:str}/snooze", include_in_schema=False)
+async def snooze_host_by_form(request: Request[Any, Any, Any], host_id: FromPath[str]) -> Response[bytes]:
+    said = await request.form()
+    await _snooze_host(request, host_id, _span_end(request, str(said.get("for", ""))), None)
+    return redirect(safe_next(str(said.get("next", "/alerts"))))
+
+
 @post("/hosts/{host_id:str}/wake", include_in_schema=False)
 async def wake_host_by_form(request: Request[Any, Any, Any], host_id: FromPath[str]) -> Response[bytes]:
     await _snooze_host(request, host_id, None, None)
-    return redirect("/alerts")
+    return redirect(safe_next(str((await request.form()).get("next", "/alerts"))))
 
 
 # --- API ----------------------------------------------------------------------------------------------------------
@@ -181,6 +185,12 @@ def _reading(view: FleetView, before: Alert) -> AlertReading:
     return reader.alert_reading(view, view.alerts.get(before.key, before))
 
 
+def _span_end(request: Request[Any, Any, Any], word: str) -> datetime:
+    if word not in SPANS:
+        raise Invalid("for", f"A snooze lasts for one of {', '.join(SPANS)}.")
+    return site_of(request).now() + SPANS[word]
+
+
 def _until(said: Snooze, now: datetime) -> datetime:
     if (said.until is None) == (said.seconds is None):
         raise Invalid("until", "A snooze has an end: give either until or seconds.")
@@ -197,6 +207,7 @@ ROUTES = (
     acknowledge_by_form,
     snooze_by_form,
     wake_by_form,
+    snooze_host_by_form,
     wake_host_by_form,
     acknowledge_alert,
     snooze_alert,
