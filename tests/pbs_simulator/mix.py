@@ -87,11 +87,20 @@ class Mix:
     def _ids(self) -> None:
         """Equal numbers across types, namespaces and stores, five of each where the size allows."""
         wanted = 5 if len(self._open) >= 100 else 1
-        moved = self._pairs("same-number-vm-ct", 9000, wanted, lambda a, b: a.store == b.store, ("vm", "ct"))
-        for one, other in zip(moved[::2], moved[1::2], strict=True):
-            other.ns = one.ns
-        self._pairs("same-group-two-namespaces", 9100, wanted, lambda a, b: a.store == b.store and a.ns != b.ns)
         self._pairs("same-group-two-stores", 9200, wanted, lambda a, b: a.store != b.store)
+        moved = self._pairs("same-number-vm-ct", 9000, wanted, lambda a, b: True, ("vm", "ct"))
+        for one, other in zip(moved[::2], moved[1::2], strict=True):
+            other.store, other.ns = one.store, one.ns
+        moved = self._pairs("same-group-two-namespaces", 9100, wanted, lambda a, b: a.store == b.store)
+        for one, other in zip(moved[::2], moved[1::2], strict=True):
+            if one.ns != other.ns:
+                continue
+            elsewhere = {group.ns for group in self._open if group.store == one.store} - {one.ns}
+            if elsewhere:
+                other.ns = min(elsewhere)
+            else:
+                one.id, other.id = str(one.number), str(other.number)  # one namespace has no second place
+        self.special["same-group-two-namespaces"] = [group for group in moved if group.id != str(group.number)]
         hosts = [group for group in self._open if group.kind == "host"]
         for group, name in zip(
             hosts, ("db_primary.internal", LONG_ID, "nas-01.example.lan", "a.b_c-d"), strict=False

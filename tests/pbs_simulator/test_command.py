@@ -6,17 +6,19 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from . import MONITOR, Simulator
+from . import MONITOR, Setting, Simulator
 from .__main__ import main
 from .asking import ask
 from .refusal import Mistake
 from .sizes import size_named
+from .world import World
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -87,6 +89,8 @@ def test_a_size_of_ones_own_comes_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     file.write_text('{"states": ["ordinary", "offline"], "groups": 40, "snapshots": 400}')
     size = size_named(str(file))
+    world = World(Setting(size=replace(size, namespaces=1)))
+    assert len(world.groups()) == 40
     assert (size.groups, size.snapshots, size.tasks, len(size.states)) == (40, 400, 150, 2)
 
 
