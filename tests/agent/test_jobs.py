@@ -87,6 +87,7 @@ async def test_a_retention_that_is_missing_or_empty_forgets_nothing(place: Place
     assert len(list((place.folder / "repository" / "snapshots").iterdir())) == 1
 
 
+@pytest.mark.slow
 async def test_credentials_that_may_delete_are_used_for_what_deletes(place: Place) -> None:
     rig = Rig(orders=with_admin(place, "not the password"))
     async with rig.serving(), working(place, rig.url):
@@ -104,6 +105,7 @@ def with_admin(place: Place, password: str) -> Assignment:
     return msgspec.structs.replace(orders, repositories=(access,))
 
 
+@pytest.mark.slow
 async def test_unlock_takes_stale_locks_alone_and_tells_what_is_left(place: Place) -> None:
     dead_lock(place)
     rig = Rig(orders=place.orders)

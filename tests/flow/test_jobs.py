@@ -17,6 +17,7 @@ from tests.flow.hub import Client, Up, lastgood, until, up, value
 pytestmark = [
     pytest.mark.skipif(shutil.which("restic") is None, reason="restic is not installed: apt-get install restic"),
     pytest.mark.xdist_group("jobs"),
+    pytest.mark.slow,
 ]
 
 
@@ -57,7 +58,6 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         yield Desk(running, client)
 
 
-@pytest.mark.slow
 def test_a_repository_is_looked_after_from_the_command_line(desk: Desk) -> None:
     (desk.folder / "sample" / "more.txt").write_text("more\n")
     backup = desk.job("backup")
@@ -85,7 +85,6 @@ def test_a_repository_is_looked_after_from_the_command_line(desk: Desk) -> None:
     assert desk.say("job", "log", checked["id"], "--tail", "1").strip() == log.strip().splitlines()[-1].strip()
 
 
-@pytest.mark.slow
 def test_upkeep_is_told_in_the_metrics(desk: Desk) -> None:
     ended = {kind: desk.job(kind, "--repository", desk.repository["name"]) for kind in ("check", "unlock")}
     samples = desk.client.metrics(desk.folder)
@@ -129,7 +128,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.slow
 def test_damage_makes_the_source_fail_until_a_check_is_clean(desk: Desk) -> None:
     (desk.folder / "sample" / "big").write_bytes(os.urandom(300_000))
     desk.job("backup")
@@ -150,7 +148,6 @@ def test_damage_makes_the_source_fail_until_a_check_is_clean(desk: Desk) -> None
     until(lambda: state() == "good", "the source is good again")
 
 
-@pytest.mark.slow
 def test_commands_say_what_is_wrong_and_how_to_mend_it(desk: Desk) -> None:
     assert "none of backup" in desk.say("job", "run", "dance", "--source", "x", code=2)
     assert "lastgood restore" in desk.say("job", "run", "restore", "--source", "x", code=2)
