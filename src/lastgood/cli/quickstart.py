@@ -31,6 +31,7 @@ from lastgood.service.local import LocalPlan, Wish, plan
 from lastgood.service.service import Service
 from lastgood.store.accounts import list_users
 from lastgood.store.history import find_run
+from lastgood.tools.restic.address import check_address
 from lastgood.tools.restic.command import Place
 from lastgood.tools.restic.driver import Restic
 from lastgood.tools.restic.redact import holds_secret
@@ -92,6 +93,8 @@ def _check_repository(request: Request) -> None:
             "The --repository address holds a password, which every process list would show; give it to the store's "
             "own configuration, or choose an address without one."
         )
+    if request.repository is not None and ":" in request.repository:
+        check_address(request.repository)
 
 
 def _settings(request: Request, **more: object) -> Settings:
