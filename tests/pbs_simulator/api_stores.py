@@ -67,11 +67,8 @@ def _history(call: Call, store: Store) -> dict[str, Any]:
         # Seldom there, so there are too few points to look ahead from.
         return {"history": points[:5], "history-start": now - now % 1800 - 4 * 1800, "history-delta": 1800}
     row: dict[str, Any] = {"history": points, "history-start": now - now % 1800 - 13 * 1800, "history-delta": 1800}
-    grows = rng.random()
-    if grows < 0.8:
-        row["estimated-full-date"] = 1791504000 + int(grows * 10_000_000)
-    elif grows < 0.9:
-        row["estimated-full-date"] = 0
+    if store.full_at is not None:
+        row["estimated-full-date"] = store.full_at
     return row
 
 

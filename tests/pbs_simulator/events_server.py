@@ -84,7 +84,7 @@ def _gc_ended(world: World, store: Store, status: str) -> Task:
     if task is None:
         raise Mistake(f"{store.name} is not being collected; start it with gc-start")
     world.tasks.finish(task, world.now, status)
-    gc.running, gc.end, gc.state = False, world.now, status
+    gc.running, gc.start, gc.end, gc.state = False, task.start, world.now, status
     return task
 
 

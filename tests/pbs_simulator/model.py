@@ -64,6 +64,7 @@ class Collection:
     schedule: str | None
     success: dict[str, Any] | None = None  # upid, counters
     success_start: int = 0
+    start: int | None = None
     end: int | None = None
     state: str | None = None
     running: bool = False
@@ -104,6 +105,7 @@ class Store:
     namespaces: dict[str, str | None] = field(default_factory=dict)
     groups: dict[str, dict[tuple[str, str], Group]] = field(default_factory=dict)
     verify_job: str = "v-daily"
+    full_at: int | None = None  # as estimated; 0 or past: it does not grow, None: nobody can tell
 
     def every_group(self) -> list[Group]:
         return [group for ns in self.namespaces for group in self.groups.get(ns, {}).values()]

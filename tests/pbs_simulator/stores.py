@@ -54,6 +54,9 @@ def _store(name: str, state: str, namespaces: int, index: int, now: int) -> Stor
     if state == "one-namespace":
         names = ["/".join(DEEP.split("/")[:depth]) for depth in range(8)]
     store.namespaces = {ns: ("virtual machines of production" if ns == "prod" else None) for ns in names}
+    if store.backend != "s3" and not store.removable:
+        grows = now + 300 * DAY + index * 7 * DAY
+        store.full_at = 0 if state == "read-only" else now - 30 * DAY if index % 9 == 8 else grows
     _collected(store, index, now)
     return store
 
@@ -74,10 +77,14 @@ def _collected(store: Store, index: int, now: int) -> None:
     gc = store.collection
     start = now - now % DAY + 2 * 3600
     if store.backend == "s3":
-        gc.end, gc.state = start + 72, "failed to list objects - client error (Connect): operation timed out"
+        gc.start, gc.end, gc.state = (
+            start,
+            start + 72,
+            "failed to list objects - client error (Connect): operation timed out",
+        )
         start -= DAY
     else:
-        gc.end, gc.state = start + 5400, "OK"
+        gc.start, gc.end, gc.state = start, start + 5400, "OK"
     gc.success_start = start
     gc.success = counters(store, start, index)
 

@@ -98,6 +98,15 @@ def test_every_state_of_a_store_shows_as_it_does_on_pbs(pbs: Simulator) -> None:
     assert "total" not in {row["store"]: row for row in ask(pbs, "admin/gc").data}.get("archive", {})
 
 
+def test_what_does_not_grow_is_full_never_or_in_the_past(pbs: Simulator) -> None:
+    now, told = pbs.truth()["now"], {}
+    for row in ask(pbs, "status/datastore-usage").data:
+        told[row["store"]] = row.get("estimated-full-date")
+    assert told["main"] > now
+    assert told["migrated"] == 0
+    assert told["usb-dock"] is None
+
+
 def provoked(pbs: Simulator) -> dict[str, Answer]:
     """An answer for each recorded case, by the beginning of its name."""
     with Simulator(Setting(size=SIZES["states"], version=Version(3, 2, 4))) as old:

@@ -43,7 +43,7 @@ def test_large_starts_in_three_seconds_and_stays_below_400_mb_after_a_full_sweep
         peak = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
     finally:
         ended(program)
-    print(f"large: up after {waited:.2f} s ({spent:.2f} s of CPU), peak {peak:.0f} MB, {size / 1e6:.0f} MB of lists")  # noqa: T201
+    print(f"large: up after {waited:.2f} s ({spent:.2f} s of CPU), peak {peak:.0f} MB, {size / 1e6:.0f} MB of lists")  # noqa: T201 - the figure is wanted
     assert rows == sum(group["rows"] for group in groups if group["readable"]) > 990_000
     assert len(groups) == 20_000
     assert tasks == 60_000
@@ -69,6 +69,6 @@ def test_it_is_fast_enough_to_measure_others_by() -> None:
             rate = size / 1e6 / (cpu_seconds(program.pid) - began)
     finally:
         ended(program)
-    print(f"medium: {1 / each:.0f} requests and {rate:.0f} MB of lists a second of CPU")  # noqa: T201
+    print(f"medium: {1 / each:.0f} requests and {rate:.0f} MB of lists a second of CPU")  # noqa: T201 - the figure is wanted
     assert 1 / each > 1500
     assert rate > 60

@@ -63,10 +63,18 @@ def test_truth_of_stores_jobs_and_tasks_is_what_the_answers_say(version: str) ->
         for store in truth["stores"]:
             row = usage.get(store["store"], {})
             assert ("total" in row) is store["capacity_known"]
+            assert row.get("estimated-full-date") == store["estimated_full"]
             if store["capacity_known"]:
                 assert [row[key] for key in ("total", "used", "avail")] == [
                     store[key] for key in ("total", "used", "avail")
                 ]
+        collected = {row["store"]: row for row in get("admin/gc").data}
+        assert collected.keys() == {row["store"] for row in truth["stores"] if row["audited"] and row["available"]}
+        upids = {row["upid"] for row in get("nodes/localhost/tasks?limit=0&typefilter=garbage").data}
+        for store in truth["stores"]:
+            row = collected.get(store["store"], {"last-run-endtime": store["gc"]["last_end"]})
+            assert row.get("last-run-endtime") == store["gc"]["last_end"]
+            assert row.get("upid") is None or row["upid"] in upids
         assert _classes(get) == truth["tasks"]["finished"]
         assert _latest(get) == {
             (row["worker_type"], row["worker_id"]): row["end"] for row in truth["tasks"]["latest"]

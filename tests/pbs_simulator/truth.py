@@ -128,6 +128,7 @@ def _store(world: World, store: Store) -> dict[str, Any]:
         "total": store.total,
         "used": store.used,
         "avail": store.total - store.used,
+        "estimated_full": store.full_at if audited and trouble is None else None,
         "capacity_known": audited and trouble is None,
         "namespaces": sorted(store.namespaces),
         "readable_namespaces": sorted(ns for ns in store.namespaces if _readable(world, store, ns)),
@@ -135,6 +136,7 @@ def _store(world: World, store: Store) -> dict[str, Any]:
         "snapshots": snapshots,
         "gc": {
             "running": gc.running,
+            "last_start": gc.start,
             "last_end": gc.end,
             "class": task_class(gc.state) if gc.state is not None else None,
             "success_start": gc.success_start if gc.success else None,
