@@ -12,6 +12,7 @@ from lastgood.cli.ask import Hub, NoSuch
 from lastgood.cli.tables import text
 
 _MOST_NAMED = 10
+_SHORTEST_ID = 20
 
 
 def full_name(source: dict[str, Any]) -> str:
@@ -21,10 +22,15 @@ def full_name(source: dict[str, Any]) -> str:
 
 def find_source(hub: Hub, named: str) -> dict[str, Any]:
     """The source that this word names. Raises NoSuch for none, and for several with their full names."""
+    if len(named) >= _SHORTEST_ID and named.isalnum():
+        try:
+            by_id: dict[str, Any] = hub.get(f"/sources/{named}")
+            return by_id
+        except NoSuch:
+            pass
     wanted, by_name, by_full_name = named.casefold(), [], []
-    for source in hub.every("/sources"):
-        if source["id"] == named:
-            return source
+    # Its parts stand in its name or in that of its host: the hub leaves out all that cannot be meant.
+    for source in hub.every("/sources", q=named.replace("/", " ")):
         if source["name"].casefold() == wanted:
             by_name.append(source)
         if full_name(source).casefold() == wanted:

@@ -124,7 +124,8 @@ def list_(data_dir: DataDir = None, as_json: Json = False, debug: Debug = False)
 
     with asked_hub(data_dir) as hub:
         rows = list(hub.every("/repositories"))
-        names = {host["id"]: host["name"] for host in hub.every("/hosts")} if not as_json else {}
+        by_host = not as_json and any(row["watched_by"] not in (None, "hub") for row in rows)
+        names = {host["id"]: host["name"] for host in hub.every("/hosts")} if by_host else {}
     if not as_json:
         for row in rows:
             row["credentials"] = f"held ({', '.join(row['held'])})" if row["held"] else row["password_file"]

@@ -7,6 +7,7 @@ field, and what was written stays.
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from litestar import Request, Response, get, post
@@ -14,7 +15,7 @@ from litestar.params import FromPath
 
 from lastgood.fleet.fleet import FleetView
 from lastgood.model.source import Source
-from lastgood.web import forms, lists
+from lastgood.web import forms
 from lastgood.web.bodies import KEEP_COUNTS, KeepBody, NewSource, ScheduleBody, SourceChange
 from lastgood.web.faults import Invalid, Missing
 from lastgood.web.reader import host_name
@@ -174,7 +175,8 @@ def _form(
     fault: Invalid | None = None,
 ) -> Response[bytes]:
     view = site_of(request).view()
-    repositories = lists.ordered(view.repositories.values(), lambda one: one.name.casefold(), 0, _MOST_REPOSITORIES)
+    some = islice(view.repositories.values(), _MOST_REPOSITORIES)  # a page must not sort very many
+    repositories = sorted(some, key=lambda one: one.name.casefold())
     field = "" if fault is None else {"schedule": "cron", "keep": "keep_last"}.get(fault.field, fault.field)
     return page(
         request,
