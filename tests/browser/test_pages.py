@@ -50,7 +50,7 @@ def paths(home: Home) -> list[str]:
     fleet = home.fleet
     kinds = (("sources", fleet.sources), ("hosts", fleet.hosts), ("repositories", fleet.repositories))
     ours = [f"/{kind}/{identifier}" for kind, things in kinds for identifier in list(things)[:2]]
-    lists = ["/", "/hosts", "/repositories", "/runs", "/alerts", "/docs", "/nowhere", "/enrol"]
+    lists = ["/", "/hosts", "/repositories", "/runs", "/alerts", "/channels", "/docs", "/nowhere", "/enrol"]
     return [*lists, f"/hosts/{next(iter(fleet.hosts))}/remove", f"/runs/{next(iter(fleet.running))}", *ours]
 
 

@@ -14,13 +14,13 @@ from lastgood.auth.secrets import Sealer, subkey
 from lastgood.errors import ConfigError, StoreError
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import learn
-from lastgood.model.fact import Fact, RepositoryConfigured
+from lastgood.model.fact import AlertOpened, Fact, HostEnrolled, RepositoryConfigured, SourceConfigured
 from lastgood.model.repository import Repository, Slot
 from lastgood.service.credentials import PURPOSE, Credentials
 from lastgood.store import records
 from lastgood.store.database import Database, open_database
 from lastgood.wire.frames import Held
-from tests.builders import NOW, a_repository
+from tests.builders import NOW, a_host, a_repository, a_source, an_alert
 
 KEY = b"k" * 32
 HELD = Held(password="canary-one", environment={"B2_ACCOUNT_KEY": "canary-two", "B2_ACCOUNT_ID": "id"})
@@ -34,6 +34,7 @@ class Desk:
         self.database = database
         self.fleet = fleet
         self.refuse = False
+        self.took: list[Fact] = []
         self.open = asyncio.Event()
         self.open.set()
         self.numbers = 0
@@ -43,6 +44,7 @@ class Desk:
         await self.open.wait()
         if self.refuse:
             raise StoreError("The disk is full.")
+        self.took += facts
         for fact in facts:
             learn(self.fleet, fact)
 
@@ -159,6 +161,25 @@ async def test_an_emptied_slot_and_a_removed_repository_leave_no_row(tmp_path: P
         assert await desk.rows() == []
         with pytest.raises(ConfigError, match="removed"):
             await desk.hold(attic.id, Slot.EVERYDAY, HELD)
+
+
+async def test_what_is_open_about_a_removed_repository_is_resolved_before_it_goes(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        repository = a_repository()
+        source = a_source(repository=repository, archived_by="ann")
+        alert = an_alert(source=source)
+        at = {"at": NOW, "origin": "test"}
+        facts: list[Fact] = [
+            HostEnrolled(**at, host=a_host()),
+            RepositoryConfigured(**at, repository=repository),
+            SourceConfigured(**at, source=source),
+            AlertOpened(**at, alert=alert),
+        ]
+        await desk.take(facts, "beginning")
+        desk.took.clear()
+        await desk.credentials.remove(repository.id, at=NOW, **desk.said())
+        assert [type(fact).__name__ for fact in desk.took] == ["AlertResolved", "RepositoryRemoved"]
+        assert desk.fleet.alerts == {}
 
 
 async def test_rows_of_others_are_left_alone_at_the_start(tmp_path: Path) -> None:

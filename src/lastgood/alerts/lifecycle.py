@@ -28,18 +28,8 @@ def reconcile(
     What opens on a snoozed host is snoozed as long as that.
     """
     wanted: dict[AlertKey, Finding] = {finding.key: finding for finding in found}
-    facts: list[Fact] = [
-        AlertResolved(
-            at=now,
-            origin=ORIGIN,
-            alert_id=alert.id,
-            key=alert.key,
-            reason="The condition is over.",
-            told=alert.told,
-        )
-        for alert in open_alerts
-        if wanted.pop(alert.key, None) is None
-    ]
+    over = [alert for alert in open_alerts if wanted.pop(alert.key, None) is None]
+    facts = ended(over, now, "The condition is over.")
     for finding in wanted.values():
         host = hosts.get(finding.host_id or "")
         until = host.snoozed_until if host is not None else None
@@ -57,6 +47,14 @@ def reconcile(
         )
         facts.append(AlertOpened(at=now, origin=ORIGIN, alert=alert))
     return facts
+
+
+def ended(alerts: Iterable[Alert], now: datetime, reason: str) -> list[Fact]:
+    """The facts that resolve these alerts."""
+    return [
+        AlertResolved(at=now, origin=ORIGIN, alert_id=alert.id, key=alert.key, reason=reason, told=alert.told)
+        for alert in alerts
+    ]
 
 
 def woken(snoozed: Iterable[Alert], now: datetime) -> list[Fact]:

@@ -19,6 +19,7 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
+from lastgood.alerts import lifecycle
 from lastgood.auth.secrets import Sealer, subkey
 from lastgood.errors import ConfigError, StoreError
 from lastgood.fleet.fleet import Fleet
@@ -173,7 +174,7 @@ class Credentials:
         async with self._turn:
             self._known(repository_id)
             fact = RepositoryRemoved(at=at, origin=origin, repository_id=repository_id)
-            await self._tell(repository_id, fact, request_id)
+            await self._tell(repository_id, fact, request_id, before=self._over(repository_id, at))
 
     def _known(self, repository_id: str) -> Repository:
         repository = self._fleet.repositories.get(repository_id)
@@ -193,13 +194,20 @@ class Credentials:
         self._rows.setdefault(repository.id, {})[revision] = sealed
         return replace(repository, held=tuple(sorted(slots)), held_revision=revision)
 
-    async def _tell(self, repository_id: str, fact: Fact, request_id: str) -> None:
+    def _over(self, repository_id: str, at: datetime) -> list[Fact]:
+        """What is open about the repository and its sources ends with it, for whoever was told of it."""
+        fleet = self._fleet
+        gone = [("source", source_id) for source_id in fleet.sources_of_repository.get(repository_id, ())]
+        keys = [key for one in (*gone, ("repository", repository_id)) for key in fleet.alerts_of_entity.get(one, ())]
+        return lifecycle.ended([fleet.alerts[key] for key in keys], at, "the repository was removed")
+
+    async def _tell(self, repository_id: str, fact: Fact, request_id: str, before: Sequence[Fact] = ()) -> None:
         """Take the fact, then let go of what the repository does not name, as it is by then.
 
         Cut off in between, nothing is let go of: the fact may still be learned. The next start tidies up.
         """
         try:
-            await self._take([fact], request_id)
+            await self._take([*before, fact], request_id)
         except StoreError:
             await self._let_go(repository_id)
             raise

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from lastgood.model.alert import Severity
 from lastgood.model.channel import Channel, ChannelKind, Event, Notice
-from lastgood.notices.body import read
+from lastgood.notices.body import title_of
 
 
 class ChannelReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +125,7 @@ def notice_reading(notice: Notice, names: Mapping[str, str]) -> NoticeReading:
         event=notice.event,
         status="waiting" if waiting else "delivered" if notice.delivered_at is not None else "given_up",
         alert_id=notice.alert_id,
-        title=None if notice.body is None else read(notice.body).title,
+        title=None if notice.body is None else title_of(notice.body),
         created_at=notice.created_at,
         next_attempt_at=notice.next_at,
         attempts=notice.attempts,
