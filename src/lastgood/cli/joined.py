@@ -145,6 +145,8 @@ def install_unit(config: Path, user: str, *, print_only: bool) -> None:
     typer.echo(f"Written: {UNIT_PATH}. Next:")
     if not _is_user(user):
         typer.echo(f"  useradd --system --home-dir {held.data_dir} --shell /usr/sbin/nologin {user}")
+    if "StateDirectory=" not in made:
+        typer.echo(f"  chown -R {user} {held.data_dir}")
     typer.echo("  systemctl daemon-reload && systemctl enable --now lastgood-agent")
 
 
