@@ -40,7 +40,7 @@ class Answer:
 
 
 @contextmanager
-def connected(pbs: Simulator, timeout: float = 10.0) -> Iterator[ssl.SSLSocket]:
+def connected(pbs: Simulator, timeout: float = 20.0) -> Iterator[ssl.SSLSocket]:
     context = ssl.create_default_context(cafile=str(pbs.ca_file))
     with (
         socket.create_connection(("127.0.0.1", pbs.port), timeout=timeout) as plain,
