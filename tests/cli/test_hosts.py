@@ -73,7 +73,7 @@ async def test_a_code_is_printed_once_with_its_line(tmp_path: Path) -> None:
         line = await printed(tmp_path, "enrol-code", "create", "--host", "web-1")
         assert line.startswith("lastgood agent enrol http")
         listed = await printed(tmp_path, "enrol-code", "list", "--json")
-        assert [code["name"] for code in json.loads(listed)] == ["db-1", "web-1"]
+        assert sorted(code["name"] for code in json.loads(listed)) == ["db-1", "web-1"]
         assert made["code"] not in listed
         assert "Revoked" in await printed(tmp_path, "enrol-code", "revoke", made["id"])
         assert isinstance(await error(tmp_path, "enrol-code", "revoke", made["id"]), LastgoodError)

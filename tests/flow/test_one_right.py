@@ -1,4 +1,4 @@
-"""An agent with the one right of its unit makes whole backups of what root alone may read; one without it does not."""
+"""An agent with the one right of its unit makes whole backups of what root alone may read; one without does not."""
 
 from __future__ import annotations
 
