@@ -50,8 +50,10 @@ def paths(home: Home) -> list[str]:
     fleet = home.fleet
     kinds = (("sources", fleet.sources), ("hosts", fleet.hosts), ("repositories", fleet.repositories))
     ours = [f"/{kind}/{identifier}" for kind, things in kinds for identifier in list(things)[:2]]
+    forms = ["/repositories/new", f"/hosts/{next(iter(fleet.hosts))}/sources/new"]
+    forms += [f"/{kind}/{identifier}/edit" for kind, things in kinds[::2] for identifier in list(things)[:1]]
     lists = ["/", "/hosts", "/repositories", "/runs", "/alerts", "/channels", "/docs", "/nowhere", "/enrol"]
-    return [*lists, f"/hosts/{next(iter(fleet.hosts))}/remove", f"/runs/{next(iter(fleet.running))}", *ours]
+    return [*lists, *forms, f"/hosts/{next(iter(fleet.hosts))}/remove", f"/runs/{next(iter(fleet.running))}", *ours]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
