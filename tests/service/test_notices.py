@@ -16,6 +16,8 @@ from lastgood.model.alert import Severity
 from lastgood.model.channel import ChannelKind, Event
 from lastgood.model.fact import AlertSnoozed, HostRemoved
 from lastgood.notices.change import STORM
+from lastgood.service.channels import NameTaken, NoChannel
+from lastgood.store.channels import MOST
 from tests.notify.receiver import DROP, HANG, receiving
 from tests.service.outbox import outbox
 from tests.waiting import until
@@ -317,12 +319,37 @@ async def test_a_test_is_sent_at_once_and_shows_its_receipt(tmp_path: Path) -> N
         await box.channels.change(channel.id, enabled=False)
         good = await box.channels.test(channel.id, "ann")
         assert (good.receipt, good.event) == ("200 OK", Event.TEST)
-        assert "ann tests the channel ops" in receiver.took[0].json["text"]
+        assert "a test of the channel ops, asked for by ann" in receiver.took[0].json["text"]
         for status in ("404 Not Found", "503 Service Unavailable"):
             bad = await box.channels.test(channel.id, "ann")
             assert (bad.receipt, bad.next_at, bad.given_up_at) == (status, None, box.now)
         await box.turn()
         assert box.notices.counts["ops"].undelivered == 0  # tests alarm nobody
+
+
+async def test_there_are_only_so_many_channels_and_no_two_of_a_name(tmp_path: Path) -> None:
+    async with outbox(tmp_path) as box, receiving() as receiver:
+        made = [await box.hook(receiver, f"channel-{number}") for number in range(MOST)]
+        with pytest.raises(NameTaken, match="or there are 40"):
+            await box.hook(receiver, "one more")
+        with pytest.raises(NameTaken):
+            await box.channels.change(made[0].id, name="CHANNEL-1")
+        await box.channels.remove(made[0].id)
+        with pytest.raises(NoChannel):
+            await box.channels.test(made[0].id, "ann")
+        await box.hook(receiver, "one more")
+
+
+async def test_a_removed_channel_takes_what_waits_for_it_along(tmp_path: Path) -> None:
+    async with outbox(tmp_path) as box, receiving(500) as receiver:
+        channel = await box.hook(receiver)
+        await box.open("home")
+        await box.turn()
+        await box.channels.remove(channel.id)
+        await box.turn(3600)
+        assert await box.rows() == []
+        assert len(receiver.asked) == 1
+        assert box.notices.counts == {}
 
 
 async def test_without_the_setting_no_notice_goes_to_this_machine(tmp_path: Path) -> None:

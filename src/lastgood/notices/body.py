@@ -134,7 +134,7 @@ def of_digest(
 
 def of_test(notice_id: str, channel: Channel, now: datetime, hub: str | None, by: str) -> str:
     """The body of a test."""
-    lines = [f"{_clean(by)} tests the channel {_clean(channel.name)}. Nothing is wrong."]
+    lines = [f"This is a test of the channel {_clean(channel.name)}, asked for by {_clean(by)}. Nothing is wrong."]
     return _encode(notice_id, channel, Event.TEST, now, hub, "lastgood: test", lines)
 
 
