@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from lastgood.auth.secrets import Sealer, subkey
 from lastgood.errors import ConfigError, StoreError
@@ -190,7 +191,7 @@ async def test_rows_of_others_are_left_alone_at_the_start(tmp_path: Path) -> Non
         assert await desk.rows() == ["hub.key"]
 
 
-async def test_a_row_under_another_name_does_not_open(tmp_path: Path) -> None:
+async def test_a_row_under_another_name_opens_nothing_and_is_mended_by_entering_it_again(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         vault, attic = a_repository(), a_repository("attic")
         for one in (vault, attic):
@@ -203,8 +204,14 @@ async def test_a_row_under_another_name_does_not_open(tmp_path: Path) -> None:
         target = f"repository:{attic.id}:{desk.known(attic).held_revision}"
         await desk.database.write(lambda rows: records.put_secret(rows, target, sealed))
         desk = await desk.restarted()
-        with pytest.raises(ConfigError, match="does not open"):
-            desk.credentials.access(desk.known(attic), Slot.EVERYDAY)
+        with capture_logs() as lines:
+            assert desk.credentials.access(desk.known(attic), Slot.EVERYDAY) is None
+            assert desk.credentials.told(desk.known(attic)) == ()
+        (line,) = lines
+        assert "does not open with this secret key file" in line["reason"]
+        await desk.hold(attic.id, Slot.EVERYDAY, ADMIN)
+        assert desk.credentials.access(desk.known(attic), Slot.EVERYDAY) == ADMIN
+        assert desk.credentials.access(desk.known(vault), Slot.EVERYDAY) == HELD
 
 
 async def test_agents_are_given_the_new_credentials_while_the_change_is_learned(tmp_path: Path) -> None:

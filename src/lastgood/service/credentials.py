@@ -68,6 +68,7 @@ class Credentials:
         self._take = take
         self._rows: dict[str, dict[str, bytes]] = {}
         """Repository id -> revision -> sealed; two of them while a change is under way."""
+        self._damaged: set[str] = set()
         self._turn = asyncio.Lock()
 
     async def load(self) -> None:
@@ -111,7 +112,15 @@ class Credentials:
         sealed = None if revision is None else self._rows.get(repository.id, {}).get(revision)
         if revision is None or sealed is None:
             return {}
-        return msgspec.json.decode(self._sealer.open(_row_id(repository.id, revision), sealed), type=_Slots)
+        row_id = _row_id(repository.id, revision)
+        try:
+            return msgspec.json.decode(self._sealer.open(row_id, sealed), type=_Slots)
+        except (ConfigError, msgspec.DecodeError) as error:
+            # As good as none: one repository's damage must not keep a host's other orders from its agent.
+            if row_id not in self._damaged:
+                self._damaged.add(row_id)
+                _log.error("held credentials do not open", repository=repository.name, reason=str(error))
+            return {}
 
     # --- what is changed --------------------------------------------------------------------------------------
 
