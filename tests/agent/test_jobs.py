@@ -11,12 +11,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from lastgood.agent.spool import Spool
 from lastgood.agent.trying import Patience
+from lastgood.clock import now
 from lastgood.model.job import Outcome, Run, RunKind
 from lastgood.model.retention import Retention
-from lastgood.wire.frames import Assignment, Finished, Held, Locks, RestoreWish, Snapshots
+from lastgood.wire.frames import Assignment, Finished, Held, Locks, RestoreWish, Snapshots, Started
 from tests.agent.working import REPOSITORY, SOURCE, Place, finish, run_now, said, working
+from tests.builders import a_run_start, a_source, an_id
 from tests.hub.rig import Rig
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(
     shutil.which("restic") is None, reason="restic is not installed: apt-get install restic"
@@ -64,15 +68,18 @@ async def test_a_source_is_thinned_out_its_data_pruned_and_checked(place: Place)
         forgotten = await ran(rig, "forget", RunKind.FORGET)
         pruned = await ran(rig, "prune", RunKind.PRUNE, source_id=None, repository_id=REPOSITORY)
         checked = await ran(rig, "check", RunKind.CHECK, check_subset="100%")
-        told = await said(rig, Snapshots, lambda one: one.total == 1)
+        assert second.snapshot_id is not None
+        newest = second.snapshot_id
+        told = await said(
+            rig, Snapshots, lambda one: one.total == 1 and one.series[0].newest[0].id.startswith(newest)
+        )
         assert "of 1 are gone" in log_of(rig, forgotten.id)
         assert "removes" in log_of(rig, pruned.id)
         assert "no errors" in log_of(rig, checked.id).lower() or "errors found: 0" in log_of(rig, checked.id)
     assert [run.outcome for run in (forgotten, pruned, checked)] == [Outcome.SUCCESS] * 3
     assert forgotten.reason == "1 snapshot forgotten, 1 snapshot kept; prune frees their space."
     assert (checked.check_subset, pruned.repository_id, checked.repository_id) == ("100%", REPOSITORY, REPOSITORY)
-    assert second.snapshot_id is not None
-    assert told.series[0].newest[0].id.startswith(second.snapshot_id)
+    assert told.series[0].count == 1
 
 
 async def test_a_retention_that_is_missing_or_empty_forgets_nothing(place: Place) -> None:
@@ -209,3 +216,37 @@ async def test_damage_is_found_and_told_as_such(place: Place) -> None:
     assert (run.outcome, run.cause) == (Outcome.FAILED, "damaged")
     assert pack.name in log_of(rig, run.id)
     assert run.source_id == SOURCE
+
+
+async def test_the_lock_of_a_run_whose_agent_was_killed_is_gone_with_the_next_run(place: Place) -> None:
+    dead_lock(place)
+    (place.folder / "data").mkdir()
+    spool = await Spool.open(place.folder / "data" / "spool.db", now)
+    left = a_run_start(a_source(), now(), id=an_id("run", "killed"), source_id=SOURCE, repository_id=REPOSITORY)
+    await spool.add(Started(run=left))
+    await spool.close()
+    rig = Rig(orders=place.orders)
+    async with rig.serving(), working(place, rig.url, patience=QUICK):
+        assert (await finish(rig, left.id)).outcome is Outcome.LOST
+        run = await ran(rig, "next", RunKind.BACKUP)
+        again = await ran(rig, "again", RunKind.BACKUP)
+    assert (run.outcome, again.outcome) == (Outcome.SUCCESS, Outcome.SUCCESS)
+    assert "whose processes are gone" in log_of(rig, run.id)
+    assert "whose processes are gone" not in log_of(rig, again.id)
+    assert locks(place) == []
+
+
+async def test_a_check_cancelled_while_it_takes_its_lock_leaves_none(place: Place) -> None:
+    """restic makes the lock, waits, and only then knows that it has one: an interrupt in between left it behind."""
+    rig = Rig(orders=place.orders)
+    async with rig.serving(), working(place, rig.url):
+        run_id = await run_now(rig, "check", RunKind.CHECK)
+
+        async def locked() -> bool:
+            return bool([path for path in locks(place) if len(path.name) == 64])
+
+        await until(locked, "the check has made its lock")
+        assert await rig.roster.cancel(place.config(rig.url).host_id, run_id)
+        run = await finish(rig, run_id)
+        assert locks(place) == []
+    assert run.outcome in (Outcome.CANCELLED, Outcome.SUCCESS)

@@ -32,6 +32,9 @@ from lastgood.wire.frames import Order, RepositoryAccess, Said
 
 _T = TypeVar("_T")
 
+CLEARING_SECONDS = 15.0
+"""How long a look for locks of ours may hold up a run that begins, or an agent that stops."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
@@ -100,14 +103,17 @@ class Bench:
 
         By ``restic unlock``, which takes stale locks alone; only while no run of ours is under way, as now.
         """
+        here = socket.gethostname()
         try:
-            here = socket.gethostname()
-            left = [lock for lock in await self.restic.locks(self.place) if _is_orphan(lock, here)]
-            if not left:
-                return False
-            done = await self.restic.unlock(self.place)
+            async with asyncio.timeout(CLEARING_SECONDS):
+                if not any(_is_orphan(lock, here) for lock in await self.restic.locks(self.place)):
+                    return False
+                done = await self.restic.unlock(self.place)
         except LastgoodError as error:
             self.journal.note(f"locks could not be looked at: {error}")
+            return False
+        except TimeoutError:
+            self.journal.note(f"locks could not be looked at within {CLEARING_SECONDS:g} s")
             return False
         if done.removed:
             gone = ", ".join(lock_id[:8] for lock_id in done.removed)

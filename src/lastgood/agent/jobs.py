@@ -36,6 +36,9 @@ log = structlog.get_logger(__name__)
 _ALIVE_SECONDS = 60.0
 _CURRENT_CHARACTERS = 2000
 _OF_A_SOURCE = frozenset({RunKind.BACKUP, RunKind.FORGET})
+_BROKEN_OFF = frozenset({Cause.CRASHED.value, Cause.CANCELLED.value, Cause.TIMEOUT.value})
+"""Between making a lock and remembering it restic needs a moment: an interrupt in that leaves the lock behind."""
+
 _EXCLUSIVE = frozenset({RunKind.CHECK, RunKind.FORGET, RunKind.PRUNE})
 """They wait for every lock, so one that a dead process of ours has left is cleared away first."""
 
@@ -110,7 +113,7 @@ class Jobs:
         bench = self._bench(work, self._policy_for(work.kind), journal)
         attempt = self._subject(bench)
         if work.kind in _EXCLUSIVE or bench.access.id in self._untidy:
-            await bench.clear_own_locks()
+            await bench.ask(bench.clear_own_locks())
             self._untidy.discard(bench.access.id)
 
         async def tried() -> Result:
@@ -126,9 +129,9 @@ class Jobs:
             cancel=work.cancel,
             left=bench.left,
             worth=lambda _result: work.restore is None or restoring.may_try_again(work.restore),
-            unlocked=bench.clear_own_locks,
+            unlocked=lambda: bench.ask(bench.clear_own_locks()),
         )
-        if result.forced or result.cause == Cause.CRASHED.value:
+        if result.forced or result.cause in _BROKEN_OFF:
             await bench.clear_own_locks()
         return result
 

@@ -60,6 +60,7 @@ class Wishes:
 
     def __init__(self) -> None:
         self._waiting: dict[str, Waiting] = {}
+        self._of_host: dict[str, dict[str, Waiting]] = {}
         self._keys: dict[str, str] = {}
 
     def __contains__(self, run_id: str) -> bool:
@@ -67,22 +68,29 @@ class Wishes:
 
     def add(self, waiting: Waiting) -> None:
         self._waiting[waiting.frame.run_id] = waiting
+        self._of_host.setdefault(waiting.host_id, {})[waiting.frame.run_id] = waiting
 
     def pop(self, run_id: str) -> Waiting | None:
         """It was heard of, or is wanted no more."""
-        return self._waiting.pop(run_id, None)
+        waiting = self._waiting.pop(run_id, None)
+        if waiting is not None:
+            of_host = self._of_host[waiting.host_id]
+            del of_host[run_id]
+            if not of_host:
+                del self._of_host[waiting.host_id]
+        return waiting
 
     def heard_of(self, run_ids: Iterable[str]) -> None:
         for run_id in run_ids:
-            self._waiting.pop(run_id, None)
+            self.pop(run_id)
 
     def of_host(self, host_id: str) -> list[Waiting]:
-        return [one for one in self._waiting.values() if one.host_id == host_id]
+        return list(self._of_host.get(host_id, {}).values())
 
     def forget_host(self, host_id: str) -> None:
         """The host is no more, and with it what waited for it."""
         for one in self.of_host(host_id):
-            del self._waiting[one.frame.run_id]
+            self.pop(one.frame.run_id)
 
     def like(self, kind: RunKind, repository_id: str | None) -> Waiting | None:
         """A wish of this kind that waits for the same repository."""

@@ -24,7 +24,7 @@ from lastgood.service.aims import Aim, aim
 from lastgood.wire.frames import CancelRun, RunNow
 
 ROUND_SECONDS = 5.0
-_ALONE = frozenset({RunKind.CHECK, RunKind.FORGET, RunKind.PRUNE, RunKind.INIT})
+_ALONE = frozenset({RunKind.CHECK, RunKind.PRUNE, RunKind.INIT})
 """They lock a repository for themselves, so a second one would only wait for the first."""
 
 _log = structlog.get_logger("lastgood.commands")
@@ -189,7 +189,7 @@ class Commands:
     def _check_room(self, wish: Wish, found: Aim) -> None:
         if len(self.wishes.of_host(found.host_id)) >= MOST_OF_A_HOST:
             raise Refused("More than enough waits for this host already; wait until some of it is done.")
-        if wish.kind not in _ALONE or (wish.kind is RunKind.FORGET and wish.source_id is not None):
+        if wish.kind not in _ALONE:
             return
         under_way = [
             run.id
