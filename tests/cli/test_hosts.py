@@ -14,10 +14,13 @@ from typer.testing import CliRunner, Result
 
 from lastgood.agent import enrol
 from lastgood.agent.enrol import Place
+from lastgood.agent.enrolment import AgentConfig, make_key, write_config
+from lastgood.agent.unit import UNIT_PATH
 from lastgood.auth.identity import mint_key_pair
 from lastgood.cli.app import app
 from lastgood.errors import ConfigError, LastgoodError
 from lastgood.model.fact import HostEnrolled
+from lastgood.wire.enrolment import text_of
 from tests.builders import NOW, a_host
 from tests.cli.test_ask import hub_in
 from tests.serving import serving
@@ -122,3 +125,58 @@ def test_every_command_shows_an_example(words: tuple[str, ...]) -> None:
     result = CliRunner().invoke(app, [*words, "--help"])
     assert result.exit_code == 0
     assert f"Example: lastgood {' '.join(words)}" in " ".join(result.stdout.split())
+
+
+def an_agent(folder: Path) -> Path:
+    keys = make_key(folder / "agent.key")
+    config = AgentConfig(
+        hub_url="https://hub.example",
+        hub_key=text_of(keys.public_key),
+        host_id=a_host().id,
+        key_file="agent.key",
+        data_dir="/var/lib/lastgood-agent",
+    )
+    write_config(folder / "agent.toml", config)
+    return folder / "agent.toml"
+
+
+def test_an_agent_that_does_not_run_is_said_to_be_so(tmp_path: Path) -> None:
+    config = an_agent(tmp_path)
+    text = config.read_text().replace("/var/lib/lastgood-agent", str(tmp_path / "none"))
+    config.write_text(text)
+    result = CliRunner().invoke(app, ["agent", "status", "--config", str(config)])
+    assert result.exit_code == 0, result.exception
+    assert "not running" in result.stdout
+    assert a_host().id in result.stdout
+    assert "https://hub.example" in result.stdout
+    missing = CliRunner().invoke(app, ["agent", "status", "--config", str(tmp_path / "no.toml")])
+    assert "enrol this host first" in str(missing.exception)
+
+
+def test_the_unit_is_printed_without_being_written(tmp_path: Path) -> None:
+    before = UNIT_PATH.exists()
+    config = an_agent(tmp_path)
+    result = CliRunner().invoke(app, ["agent", "install", "--print", "--user", "backup", "--config", str(config)])
+    assert result.exit_code == 0, result.exception
+    assert f"agent run --config {config}\n" in result.stdout
+    assert "User=backup\n" in result.stdout
+    assert UNIT_PATH.exists() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "mend"),
+    [
+        (("enrol", "http://hub.example", "lg_enrol_x"), "write https://"),
+        (("enrol", "https://hub.example", "lg_enrol_x"), "from lg_enrol_ to its end"),
+        (("announce", "ftp://hub.example"), "write https://HOST"),
+        (("announce", "https://hub.example", "--ca-file", "none.pem", "--no-wait"), "name a PEM file"),
+        (("rotate-key",), "enrol this host first"),
+    ],
+)
+def test_what_cannot_work_is_one_sentence_with_its_mend(tmp_path: Path, words: tuple[str, ...], mend: str) -> None:
+    places = ["--config", str(tmp_path / "agent.toml")]
+    places += ["--data-dir", str(tmp_path / "var")] if words[0] != "rotate-key" else []
+    result = CliRunner().invoke(app, ["agent", *words, *places])
+    assert isinstance(result.exception, ConfigError)
+    assert mend in str(result.exception)
+    assert not (tmp_path / "agent.toml").exists()

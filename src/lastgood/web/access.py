@@ -52,13 +52,13 @@ ADMIN = "admin"
 class SignInLimits:
     """One a running application; a name's limit is wider than all that one address may try in its time, so that a
     stranger alone cannot lock its owner out. The last three are for machines on their way in (``web/machines.py``):
-    codes and new announcements an address, and questions about an announcement a key."""
+    codes, new announcements, and questions about them, of which a hundred machines behind one address ask many."""
 
     by_address: Attempts = field(default_factory=lambda: Attempts(20, timedelta(minutes=5)))
     by_name: Attempts = field(default_factory=lambda: Attempts(100, timedelta(minutes=15)))
     enrolling: Attempts = field(default_factory=lambda: Attempts(60, timedelta(minutes=5)))
     announcing: Attempts = field(default_factory=lambda: Attempts(30, timedelta(minutes=5)))
-    asking: Attempts = field(default_factory=lambda: Attempts(60, timedelta(minutes=1)))
+    asking: Attempts = field(default_factory=lambda: Attempts(1500, timedelta(minutes=1)))
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
 

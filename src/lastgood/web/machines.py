@@ -58,7 +58,7 @@ async def redeem(request: Request[Any, Any, Any], data: JSONBody[Redeem]) -> Enr
 )
 async def announce(request: Request[Any, Any, Any], data: JSONBody[Announce]) -> Announced:
     site, limits, address = site_of(request), _limits(request), caller_address(request)
-    _count(request, limits.asking, f"{address_key(address)} {data.key}")
+    _count(request, limits.asking, address_key(address))
     standing = await site.enrolment.standing(data)
     if standing is not None:
         return standing
