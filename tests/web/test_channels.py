@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 
@@ -150,3 +151,36 @@ async def test_a_digest_that_gathers_is_listed_before_it_is_sent(home: Home) -> 
     (waiting,) = (await client.get("/api/v1/notices")).json()["items"]
     assert (waiting["event"], waiting["status"], waiting["title"]) == ("digest", "waiting", None)
     assert "Digest, still gathering" in (await (await home.signed_in()).get("/channels")).text
+
+
+async def test_every_page_shows_how_many_notices_were_not_delivered(home: Home) -> None:
+    await home.keep([AlertOpened(at=NOW, origin="test", alert=an_alert(source=a_source()))])
+    client, outbox = await home.signed_in(), home.channels.outbox
+    async with receiving(404) as receiver:
+        await home.program().post("/api/v1/channels", json={"name": "ops", "kind": "webhook", "url": receiver.url})
+        await outbox.look()
+        await outbox.settled()
+    assert "not delivered" not in (await client.get("/hosts")).text
+    await outbox.look()
+    assert 'title="Notices that were not delivered">1<' in (await client.get("/hosts")).text
+    home.turn(hours=25)
+    await outbox.look()
+    client = await home.signed_in("bob")
+    page = (await client.get("/hosts")).text
+    assert "Channels" in page
+    assert "not delivered" not in page  # but the list of channels still has it
+    assert 'id="undelivered"' in (await client.get("/channels")).text
+
+
+async def test_changes_at_once_undo_none_of_each_other(home: Home) -> None:
+    client = home.program()
+    made = (await client.post("/api/v1/channels", json={"name": "ops", **SOME})).json()["channel"]
+    changes = ({"name": "team"}, {"severity": "critical"}, {"enabled": False}, {"url": "https://other.example/"})
+    await asyncio.gather(*(client.patch(f"/api/v1/channels/{made['id']}", json=change) for change in changes))
+    (held,) = (await client.get("/api/v1/channels")).json()["items"]
+    assert (held["name"], held["severity"], held["enabled"], held["address"]) == (
+        "team",
+        "critical",
+        False,
+        "https://other.example",
+    )

@@ -95,25 +95,31 @@ class Channels:
         Raises ConfigError, NameTaken and NoChannel.
         """
         before, kept = await self._find(channel_id)
-        after = replace(
-            before,
-            name=before.name if name is None else name,
-            severity=before.severity if severity is None else severity,
-            enabled=before.enabled if enabled is None else enabled,
-            paused_until=before.paused_until if pause is None else pause[0],
-        )
-        sealed, secret = None, None
+        sealed, secret, shown = None, None, before.shown
         if url is not None or (new_secret and before.kind is ChannelKind.WEBHOOK):
             address, shown, minted = await self._address(before.kind, kept.url if url is None else url)
             if new_secret:
                 secret = minted
             else:
                 address = Address(url=address.url, secret=kept.secret)
-            after = replace(after, shown=shown)
             sealed = seal(self._sealer, channel_id, address)
-        change = partial(channels.change, after=after, now=self._clock(), sealed=sealed)
-        if not await self._database.write(change):
-            raise NameTaken(f"There is a channel called {after.name} already; choose another name.")
+
+        def alter(held: Channel) -> Channel:
+            return replace(
+                held,
+                name=held.name if name is None else name,
+                severity=held.severity if severity is None else severity,
+                enabled=held.enabled if enabled is None else enabled,
+                paused_until=held.paused_until if pause is None else pause[0],
+                shown=held.shown if sealed is None else shown,
+            )
+
+        change = partial(channels.change, channel_id=channel_id, alter=alter, now=self._clock(), sealed=sealed)
+        after = await self._database.write(change)
+        if after is None:
+            raise NameTaken(
+                f"There is a channel called {name} already, or this one is gone; list them and try again."
+            )
         self.outbox.wake()
         return after, secret
 

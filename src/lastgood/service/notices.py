@@ -67,6 +67,8 @@ class Notices:
         self._woken = asyncio.Event()
         self._trim_at: datetime | None = None
         self._latest: datetime | None = None
+        self.undelivered = 0
+        """Of all channels, at the last look."""
 
     @property
     def counts(self) -> Mapping[str, Counts]:
@@ -281,6 +283,7 @@ class Notices:
         found = await self._database.read(partial(notices.count_undelivered, since=now - UNDELIVERED_FOR))
         for channel_id, desk in self._desks.items():
             desk.counts.undelivered = found.get(channel_id, 0)
+        self.undelivered = sum(found.values())
 
     async def _trim(self, now: datetime) -> None:
         if self._trim_at is not None and self._trim_at - TRIM_EVERY <= now < self._trim_at:

@@ -6,7 +6,7 @@ the digest by which it learns what it missed, in the same transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -50,20 +50,27 @@ def sealed_of(connection: Connection, channel_id: str) -> bytes | None:
     return connection.execute(select(channels.c.sealed).where(channels.c.id == channel_id)).scalar_one_or_none()
 
 
-def change(connection: Connection, after: Channel, now: datetime, sealed: bytes | None = None) -> bool:
-    """Keep a channel as it is now, ``sealed`` too if it is given; False if it is gone or the name is taken."""
-    before = find(connection, after.id)
-    if before is None or _taken(connection, after):
-        return False
+def change(
+    connection: Connection,
+    channel_id: str,
+    alter: Callable[[Channel], Channel],
+    now: datetime,
+    sealed: bytes | None = None,
+) -> Channel | None:
+    """The channel as it is now, ``sealed`` too if it is given; None if it is gone or the name is taken."""
+    before = find(connection, channel_id)
+    after = None if before is None else alter(before)
+    if before is None or after is None or _taken(connection, after):
+        return None
     values = _row(after) | ({} if sealed is None else {"sealed": sealed})
     connection.execute(update(channels).where(channels.c.id == after.id).values(values))
     if after.is_silent:
-        return True
+        return after
     if before.is_silent:
         notices.gather(connection, after, Gathered.RESUMED, now)
     elif before.severity is not after.severity or sealed is not None:
         notices.gather(connection, after, Gathered.CHANGED_CHANNEL, now)
-    return True
+    return after
 
 
 def remove(connection: Connection, channel_id: str) -> bool:
@@ -71,13 +78,11 @@ def remove(connection: Connection, channel_id: str) -> bool:
     return connection.execute(delete(channels).where(channels.c.id == channel_id)).rowcount > 0
 
 
-def end_pauses(connection: Connection, now: datetime) -> Sequence[Channel]:
-    """Let channels hear again whose pause is over; answers them."""
-    query = select(*_SHOWN).where(channels.c.paused_until <= now)
-    over = [replace(_channel(row), paused_until=None) for row in connection.execute(query).mappings()]
-    for channel in over:
-        change(connection, channel, now)
-    return over
+def end_pauses(connection: Connection, now: datetime) -> None:
+    """Let channels hear again whose pause is over."""
+    over = connection.execute(select(channels.c.id).where(channels.c.paused_until <= now)).scalars().all()
+    for channel_id in over:
+        change(connection, channel_id, lambda channel: replace(channel, paused_until=None), now)
 
 
 def _taken(connection: Connection, channel: Channel) -> bool:

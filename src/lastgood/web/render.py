@@ -75,6 +75,7 @@ def page(
     context |= {
         "now": now,
         "actor": actor,
+        "undelivered_notices": site.channels.outbox.undelivered if actor is not None else 0,
         "path": request.scope["path"],
         "secure": is_secure(request),
         "version": __version__,
