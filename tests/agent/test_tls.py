@@ -17,8 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from lastgood.agent import enrol, tls
+from lastgood.agent import enrol, joining, tls
+from lastgood.agent.agent import Agent
 from lastgood.agent.enrol import Place
+from lastgood.agent.enrolment import read_config
 from lastgood.auth.identity import mint_key_pair
 from lastgood.config.values import Listen
 from lastgood.errors import ConfigError, Unreachable
@@ -28,6 +30,7 @@ from lastgood.web.server import HubServer, listen_on
 from tests.agent.linked import linked
 from tests.builders import NOW
 from tests.hub.rig import HOST, HUB_KEYS, Rig
+from tests.waiting import until
 from tests.web.site import Home, at_home
 
 YEAR = timedelta(days=365)
@@ -112,6 +115,7 @@ async def test_a_private_authority_is_trusted_by_its_file_and_by_nothing_else(tm
             with pytest.raises(Unreachable, match="cannot be asked"):
                 await redeemed(home, Place(hub_url=f"http://{address}"))
             await link_up(tmp_path, address, ours, theirs)
+            await run_agent(tmp_path, home, rig, place)
         async with hub_with(home, *ours.signed(tmp_path, "127.0.0.2")) as address:
             with pytest.raises(Unreachable, match="is for another name"):
                 await redeemed(home, replace(place, hub_url=f"https://{address}"))
@@ -131,6 +135,25 @@ async def link_up(folder: Path, address: str, ours: Authority, theirs: Authority
         while not agent.link.complaint:
             await asyncio.sleep(0.01)
     assert "signed by nobody whom this machine trusts" in agent.link.complaint
+
+
+async def run_agent(folder: Path, home: Home, rig: Rig, place: Place) -> None:
+    """A whole agent, from its enrolment on, by the configuration that was written for it."""
+    join = joining.Join(place=place, config=folder / "agent.toml", data_dir=folder / "var", name="whole")
+    code = (await home.enrolment.make_code("ann")).text.reveal()
+    made = await asyncio.to_thread(joining.with_code, join, code, joining.prepare(join))
+    stop = asyncio.Event()
+    running = asyncio.create_task(Agent(read_config(join.config)).run(stop))
+
+    async def connected() -> bool:
+        assert not running.done(), running.exception()
+        return made.host_id in rig.roster
+
+    try:
+        await until(connected, "the agent over TLS")
+    finally:
+        stop.set()
+        await running
 
 
 async def test_a_hub_without_tls_is_said_to_have_none(tmp_path: Path) -> None:
