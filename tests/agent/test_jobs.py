@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -16,6 +17,8 @@ from lastgood.agent.trying import Patience
 from lastgood.clock import now
 from lastgood.model.job import Outcome, Run, RunKind
 from lastgood.model.retention import Retention
+from lastgood.tools.restic.command import RETRY_LOCK_SINCE
+from lastgood.tools.restic.driver import Restic
 from lastgood.wire.frames import Assignment, Finished, Held, Locks, RestoreWish, Snapshots, Started
 from tests.agent.working import REPOSITORY, SOURCE, Place, finish, run_now, said, working
 from tests.builders import a_run_start, a_source, an_id
@@ -46,17 +49,33 @@ def locks(place: Place) -> list[Path]:
     return list((place.folder / "repository" / "locks").iterdir())
 
 
-def dead_lock(place: Place) -> None:
-    """An exclusive lock of this machine, whose process was killed."""
+def another_check(place: Place) -> subprocess.Popen[bytes]:
+    """Somebody else's check that stands still while it holds its exclusive lock."""
     env = {"PATH": os.environ["PATH"], "RESTIC_PASSWORD": "correct-horse", "TMPDIR": str(place.folder)}
     env["RESTIC_CACHE_DIR"] = str(place.folder / "cache-of-another")
     argv = ["restic", "-r", str(place.folder / "repository"), "check"]
     process = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not [path for path in locks(place) if len(path.name) == 64]:
         assert process.poll() is None, "check ended before its lock was seen"
+    process.send_signal(signal.SIGSTOP)
+    return process
+
+
+def dead_lock(place: Place) -> None:
+    """An exclusive lock of this machine, whose process was killed."""
+    process = another_check(place)
     process.kill()
     process.wait()
     assert locks(place)
+
+
+def counting(place: Place) -> Path:
+    """Have the agent's restic write down what it is asked to do."""
+    script, told = place.folder / "restic", place.folder / "told"
+    script.write_text(f'#!/bin/sh\necho "$1" >> {told}\nexec {shutil.which("restic")} "$@"\n')
+    script.chmod(0o755)
+    place.restic = str(script)
+    return told
 
 
 async def test_a_source_is_thinned_out_its_data_pruned_and_checked(place: Place) -> None:
@@ -250,3 +269,27 @@ async def test_a_check_cancelled_while_it_takes_its_lock_leaves_none(place: Plac
         run = await finish(rig, run_id)
         assert locks(place) == []
     assert run.outcome in (Outcome.CANCELLED, Outcome.SUCCESS)
+
+
+async def test_a_check_waits_for_somebody_elses_lock_and_touches_no_live_one(place: Place) -> None:
+    told = counting(place)
+    other = another_check(place)
+    rig = Rig(orders=place.orders)
+    patient = Patience(pauses=(0.1,), lock_seconds=60.0)
+    try:
+        async with rig.serving(), working(place, rig.url, patience=patient):
+            waits_itself = await Restic(cache_dir=place.folder, clock=now).version() >= RETRY_LOCK_SINCE
+            run_id = await run_now(rig, "check", RunKind.CHECK)
+
+            async def turned_away() -> bool:
+                tries = told.read_text().split().count("check") if told.exists() else 0
+                return tries >= (1 if waits_itself else 2)
+
+            await until(turned_away, "the first try has met the lock")
+            assert [path for path in locks(place) if len(path.name) == 64], "it is still there"
+            other.send_signal(signal.SIGCONT)
+            run = await finish(rig, run_id)
+    finally:
+        other.kill()
+        other.wait()
+    assert run.outcome is Outcome.SUCCESS

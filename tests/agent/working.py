@@ -35,6 +35,7 @@ class Place:
     """A host: its agent's files, a source with something in it, and a repository that is not there yet."""
 
     folder: Path
+    restic: str = "restic"
     orders: Assignment = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +71,7 @@ class Place:
             host_id=HOST.id,
             key_file=str(self.folder / "agent.key"),
             data_dir=str(self.folder / "data"),
+            restic=self.restic,
         )
 
     def endless_source(self) -> Path:

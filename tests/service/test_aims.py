@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from lastgood.errors import Refused
 from lastgood.fleet.fleet import Fleet
 from lastgood.hub.wishes import Wish
 from lastgood.model.job import RunKind
+from lastgood.model.repository import HUB
 from lastgood.model.retention import Retention
 from lastgood.service.aims import aim
 from lastgood.wire.frames import RestoreWish
@@ -52,6 +54,16 @@ def test_upkeep_of_a_repository_goes_to_the_host_that_is_given_what_may_delete_a
     assert aimed(RunKind.PRUNE, repository_id=VAULT.id) == DB.id
     assert aimed(RunKind.PRUNE, repository_id=VAULT.id, connected=(WEB.id,)) == WEB.id
     assert aimed(RunKind.UNLOCK, repository_id=VAULT.id, host_id=WEB.id) == WEB.id
+
+
+def test_a_repository_that_is_only_watched_is_looked_after_by_its_watcher() -> None:
+    fleet = a_fleet()
+    put_repository(fleet, replace(ATTIC, watched_by=NAS.id))
+    found = aim(fleet, Wish(kind=RunKind.CHECK, repository_id=ATTIC.id), lambda _: True)
+    assert (found.host_id, found.repository_id) == (NAS.id, ATTIC.id)
+    put_repository(fleet, replace(ATTIC, watched_by=HUB))
+    with pytest.raises(Refused, match="No agent has access"):
+        aim(fleet, Wish(kind=RunKind.CHECK, repository_id=ATTIC.id), lambda _: True)
 
 
 def test_a_restore_may_go_to_another_host_that_has_access() -> None:

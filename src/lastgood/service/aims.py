@@ -103,14 +103,16 @@ def _of_repository(
 
 
 def _users(known: Fleet | FleetView, repository_id: str) -> list[str]:
-    """The hosts with a live source in the repository, each once, that of the oldest source first.
+    """The hosts with a live source in the repository, each once, that of the oldest source first; then its watcher.
 
     Those whose sources have a retention come before the others: they alone are given what may delete.
     """
     sources = [known.sources[i] for i in known.sources_of_repository.get(repository_id, ())]
     live = [source for source in sources if source.archived_by is None and source.host_id is not None]
     live.sort(key=lambda source: source.keep is None)
-    return list(dict.fromkeys(source.host_id for source in live if source.host_id is not None))
+    watcher = known.repositories[repository_id].watched_by
+    hosts = [*(source.host_id for source in live), watcher if watcher in known.hosts else None]
+    return list(dict.fromkeys(host_id for host_id in hosts if host_id is not None))
 
 
 def _check_retention(source: Source) -> None:
