@@ -265,10 +265,10 @@ def test_a_host_that_comes_back_under_its_own_name_needs_no_heir() -> None:
     vault.nightly(day(13, 2), 1, "nas-new")
     vault.look(day(13, 3))
     vault.look(day(13, 8.1))
-    assert vault.evidence(old).successor == "nas-new"
+    assert vault.evidence(old).habit.successor == "nas-new"
     vault.listed.append(a_snapshot(day(14, 2)))
     vault.look(day(14, 3))
-    assert vault.evidence(old).successor is None
+    assert vault.evidence(old).habit.successor is None
     assert vault.state(day(14, 3), vault.fleet.sources[old.id]) is State.GOOD
 
 

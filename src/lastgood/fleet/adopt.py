@@ -47,7 +47,7 @@ def _with_history(owner: Source, evidence: Evidence, history: Evidence) -> Evide
     if evidence.snapshots is not None or history.snapshots is not None:
         evidence = replace(evidence, snapshots=(evidence.snapshots or 0) + (history.snapshots or 0))
     if owner.is_found:
-        evidence = replace(evidence, habit=_in_turn(history.habit, evidence.habit), successor=None)
+        evidence = replace(evidence, habit=_in_turn(history.habit, evidence.habit))
     good = history.last_full
     if good is not None and (evidence.last_full is None or evidence.last_full.ended_at < good.ended_at):
         good = replace(good, source_id=owner.id, host_id=owner.host_id or "")

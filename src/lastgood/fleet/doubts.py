@@ -50,6 +50,8 @@ _Said = tuple[DoubtKind, str, str]
 
 def misdated(before: RepositoryEvidence, told: SnapshotsListed) -> tuple[str, ...]:
     """The snapshots that were ever seen before the moment they claim; one that is not listed any more is let go."""
+    if not before.misdated and not any(_is_ahead(one, told) for one in told.series):
+        return ()
     known = set(before.misdated)
     found = list(before.misdated) if told.part else []
     found += [
@@ -61,19 +63,26 @@ def misdated(before: RepositoryEvidence, told: SnapshotsListed) -> tuple[str, ..
     return tuple(sorted(set(found))[:MOST_MISDATED])
 
 
-def of_look(fleet: Fleet, after: RepositoryEvidence, told: SnapshotsListed) -> tuple[Doubt, ...]:
-    """All remarks after a look."""
-    said: list[_Said] = [*_identity(after)]
+def _is_ahead(one: SnapshotSeries, told: SnapshotsListed) -> bool:
+    return bool(one.newest) and one.newest[0].started_at > told.listed_at + AHEAD
+
+
+def of_look(
+    fleet: Fleet, before: RepositoryEvidence, wrong: tuple[str, ...], told: SnapshotsListed
+) -> tuple[Doubt, ...]:
+    """All remarks after a look; ``wrong`` are the snapshots that are misdated."""
+    said: list[_Said] = [*_identity(before)]
     said += _missing(fleet, told)
-    said += _future(after, told)
-    said += _shrunk(fleet, told, set(after.misdated))
-    said += _kept(fleet, after)
+    if wrong:
+        said += _future(set(wrong), told)
+    said += _shrunk(fleet, told, set(wrong))
+    said += _kept(fleet, before)
     if told.duplicates:
         said.append((DoubtKind.DUPLICATED, "", _duplicated(told.duplicates)))
     if told.truncated:
         said.append((DoubtKind.CUT, "", _CUT))
     said += _orphaned(fleet, told)
-    return _dated(after.doubts, said, told.listed_at)
+    return _dated(before.doubts, said, told.listed_at)
 
 
 def of_identity(after: RepositoryEvidence, at: datetime) -> tuple[Doubt, ...]:
@@ -124,8 +133,7 @@ def _missing(fleet: Fleet, told: SnapshotsListed) -> Iterator[_Said]:
         yield DoubtKind.MISSING, source.id, f"Good snapshots of {_named(fleet, source)} are gone; {left}."
 
 
-def _future(after: RepositoryEvidence, told: SnapshotsListed) -> Iterator[_Said]:
-    wrong = set(after.misdated)
+def _future(wrong: set[str], told: SnapshotsListed) -> Iterator[_Said]:
     for one in told.series:
         for point in one.newest:
             if point.id in wrong:
@@ -141,6 +149,8 @@ def _future(after: RepositoryEvidence, told: SnapshotsListed) -> Iterator[_Said]
 def _shrunk(fleet: Fleet, told: SnapshotsListed, wrong: set[str]) -> Iterator[_Said]:
     """A newest snapshot with less than half of what the others hold: an empty mount looks like a good backup."""
     for one in told.series:
+        if not one.newest or (one.newest[0].files is None and one.newest[0].size_bytes is None):
+            continue  # written by a client that told neither
         points = [point for point in one.newest if point.id not in wrong]
         what = _fallen(points)
         if what is not None:
@@ -159,7 +169,7 @@ def _fallen(points: Sequence[SnapshotPoint]) -> str | None:
     for counts, unit in (([p.files for p in points], "files"), ([p.size_bytes for p in points], "bytes")):
         newest, *others = counts
         known = [count for count in others if count is not None]
-        if newest is None or len(known) < LEAST_POINTS - 1:
+        if newest is None or len(known) < LEAST_POINTS - 1 or newest >= SHRUNK_TO * max(known):
             continue
         usual = median(known)
         if newest < SHRUNK_TO * usual:
@@ -178,6 +188,8 @@ def _orphaned(fleet: Fleet, told: SnapshotsListed) -> Iterator[_Said]:
     """Series that carry the mark of a source that is not known here, and that nobody has muted or adopted."""
     sources = list(_sources(fleet, told))
     owned = {source.tag for source in sources if not source.is_found}
+    if all(not owned.isdisjoint(one.tags) for one in told.series):
+        return
     owned |= {tag for s in sources if not s.is_found for key in s.series for tag in key.tags}
     muted = {tag for s in sources if s.is_found and not is_ours_to_wake(s) for key in s.series for tag in key.tags}
     orphans = [one for one in told.series if _is_orphan(one, owned, muted)]

@@ -203,8 +203,6 @@ def _evidence(
     for point in reversed(later if held is not None else later[:1]):
         after, rows = weigh(source, after, snapshot_run(source, point, told.listed_at))
         changes.moments.extend(rows)
-    if later:
-        after = replace(after, successor=None)
     after = _edited(after, points)
     if not told.truncated:
         after = _gone(source, after, points, series, told)

@@ -41,8 +41,10 @@ def follow(fleet: Fleet, told: SnapshotsListed, changes: Changes) -> None:
             changes.found.add(source.id)
             continue
         heir = _one_that_began_since(fleet, source, by_paths.get(source.series[0].paths, ()), share_paths=False)
-        if heir is not None:
-            fleet.evidence[source.id] = replace(fleet.evidence[source.id], successor=heir.restic_host)
+        evidence = fleet.evidence[source.id]
+        if heir is not None and evidence.habit is not None:
+            habit = replace(evidence.habit, successor=heir.restic_host)
+            fleet.evidence[source.id] = replace(evidence, habit=habit)
 
 
 def _is_overdue(evidence: Evidence, now: datetime) -> bool:
@@ -50,7 +52,7 @@ def _is_overdue(evidence: Evidence, now: datetime) -> bool:
         evidence.last_full is not None
         and evidence.deadline_at is not None
         and evidence.deadline_at <= now
-        and evidence.successor is None
+        and (evidence.habit is None or evidence.habit.successor is None)
     )
 
 

@@ -68,13 +68,14 @@ class Verdict:
 
 def observed_at(known: Known, source: Source, now: datetime) -> datetime | None:
     """The last moment for which we know what happened to it: now, while its agent is connected and in step."""
-    return last_known_at(known.presence_of(source.host_id), told_at(known, source), now)
+    told = known.evidence_of(source.id).observed_at if source.host_id is not None else told_at(known, source)
+    return last_known_at(known.presence_of(source.host_id), told, now)
 
 
 def told_at(known: Known, source: Source) -> datetime | None:
     """The last moment that facts speak of; of a found source every whole look does."""
     told = known.evidence_of(source.id).observed_at
-    if not source.is_found:
+    if source.host_id is not None:
         return told
     whole_at = known.repository_evidence_of(source.repository_id).whole_at
     return told if whole_at is None else newest(told, whole_at)
@@ -113,7 +114,7 @@ def source_state(known: Known, source: Source, now: datetime) -> tuple[State, da
                 return State.LATE, awaited_until
             presence = known.presence_of(source.host_id)
             return State.UNKNOWN, deadline_at + presence.behind if presence.is_observing else None
-        if evidence.successor is not None:
+        if evidence.habit is not None and evidence.habit.successor is not None:
             return State.UNKNOWN, None
         return (State.MISSED if has_good else State.NEVER), None
     if not has_good:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from lastgood.fleet import doubts, found, survey
 from lastgood.fleet.changes import Changes, Unlearnable, known
@@ -16,7 +17,7 @@ from lastgood.fleet.series import series_key
 from lastgood.fleet.weigh import newest
 from lastgood.model import fact
 from lastgood.model.repository import HUB, Probe, Repository, RepositoryEvidence, SnapshotSeries
-from lastgood.model.source import NO_EVIDENCE
+from lastgood.model.source import NO_EVIDENCE, Series
 
 Look = fact.RepositoryProbed | fact.RepositorySized | fact.LocksListed | fact.SnapshotsListed
 
@@ -96,13 +97,14 @@ def snapshots_listed(fleet: Fleet, told: fact.SnapshotsListed, changes: Changes)
         _prove_last_backup(fleet, source_id)
     if fleet.repositories[told.repository_id].watched_by is not None:
         found.look(fleet, told, frozenset(misdated), before.surveyed_at, changes)
-    after = replace(before, snapshots=told.total, misdated=misdated)
+    changed: dict[str, Any] = {"snapshots": told.total, "misdated": misdated}
     if not told.part:
-        whole_at = before.whole_at if told.truncated else told.listed_at
-        after = replace(after, surveyed_at=told.listed_at, whole_at=whole_at)
-        after = replace(after, doubts=doubts.of_look(fleet, after, told))
+        changed |= {"surveyed_at": told.listed_at, "doubts": doubts.of_look(fleet, before, misdated, told)}
+        if not told.truncated:
+            changed["whole_at"] = told.listed_at
     if not _is_old(told.listed_at, before.observed_at):
-        after = replace(after, probe=Probe.READY, init_failed=False, message=None, observed_at=told.listed_at)
+        changed |= {"probe": Probe.READY, "init_failed": False, "message": None, "observed_at": told.listed_at}
+    after = replace(before, **changed)
     fleet.repository_evidence[told.repository_id] = after
     touch(fleet, told.repository_id, changes)
 
@@ -139,7 +141,11 @@ def touch(fleet: Fleet, repository_id: str, changes: Changes) -> None:
 def _adopted(fleet: Fleet, told: fact.SnapshotsListed) -> dict[str, list[SnapshotSeries]]:
     """The series that configured sources of the repository took over."""
     ids = fleet.sources_of_repository.get(told.repository_id, ())
-    owners = {key: i for i in ids if not fleet.sources[i].is_found for key in fleet.sources[i].series}
+    owners: dict[Series, str] = {}
+    for source_id in ids:
+        source = fleet.sources[source_id]
+        if source.series and not source.is_found:
+            owners.update(dict.fromkeys(source.series, source_id))
     adopted: dict[str, list[SnapshotSeries]] = {}
     for one in told.series if owners else ():
         owner = owners.get(series_key(one))

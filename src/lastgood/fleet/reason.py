@@ -63,9 +63,10 @@ def _by_rhythm(source: Source) -> bool:
 def _unknown(source: Source, evidence: Evidence, observed_at: datetime | None, host_name: str) -> str:
     if evidence.deadline_at is None and source.is_found:
         return "No rhythm yet: too few snapshots say when the next one is due; set a target, or wait."
-    if evidence.successor is not None:
+    successor = None if evidence.habit is None else evidence.habit.successor
+    if successor is not None:
         return (
-            f"Its snapshots stopped before those of {evidence.successor or 'an unnamed host'} with the same paths"
+            f"Its snapshots stopped before those of {successor or 'an unnamed host'} with the same paths"
             " began; adopt it there if the host was renamed."
         )
     if source.is_found:

@@ -61,7 +61,8 @@ def merged(held: Habit | None, seen: Habit) -> Habit:
     since = min((moment for moment in (held.since, seen.since) if moment is not None), default=None)
     if since is not None:
         since = max(since, horizon)
-    return Habit(starts=starts, pauses=_longest(pauses), since=since, lag=held.lag)
+    successor = None if later else held.successor
+    return Habit(starts=starts, pauses=_longest(pauses), since=since, lag=held.lag, successor=successor)
 
 
 def joined(habits: Sequence[Habit]) -> Habit:

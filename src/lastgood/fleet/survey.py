@@ -51,9 +51,12 @@ def witness(
     after = _found(source, evidence, points)
     if told.truncated:
         return after
-    after = replace(after, snapshots=sum(one.count for one in (*series, *adopted)))
-    if not _is_more_than_told(after, points, told):
-        after = replace(after, observed_at=newest(after.observed_at, told.listed_at))
+    is_more = _is_more_than_told(after, points, told)
+    after = replace(
+        after,
+        snapshots=sum(one.count for one in (*series, *adopted)),
+        observed_at=after.observed_at if is_more else newest(after.observed_at, told.listed_at),
+    )
     if adopted:
         series = (*series, *adopted)
         points = sorted((p for one in series for p in one.newest), key=lambda p: p.started_at, reverse=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from lastgood.fleet.expect import expect
 from lastgood.fleet.ledger import LedgerRow, enter
@@ -33,13 +34,14 @@ def weigh(source: Source, before: Evidence, run: Run) -> tuple[Evidence, list[Le
     if not run.is_attempt:
         return evidence, []
     run = proven or run
-    evidence = replace(evidence, observed_at=newest(before.observed_at, run.ended_at))
+    changed: dict[str, Any] = {"observed_at": newest(before.observed_at, run.ended_at)}
     if is_newer(run, evidence.last_attempt):
-        evidence = replace(evidence, last_attempt=run, displaced=_displaced(evidence, run))
+        changed |= {"last_attempt": run, "displaced": _displaced(evidence, run)}
     if proven is not None and is_newer(run, evidence.last_full):
-        evidence = replace(evidence, last_full=run)
+        changed["last_full"] = run
     elif run.outcome is Outcome.PARTIAL and run.snapshot_id and is_newer(run, evidence.last_partial):
-        evidence = replace(evidence, last_partial=run)
+        changed["last_partial"] = run
+    evidence = replace(evidence, **changed)  # once: each copy of so many fields takes its time
     held, good = last_good(source, before), last_good(source, evidence)
     if good is not held:
         if good is not None and not (before.finding == DAMAGED and held is not None and _rests_on(good, held)):

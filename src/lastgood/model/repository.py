@@ -90,13 +90,15 @@ class Habit:
     """When a series gets its snapshots: the newest starts, newest first, and the longer pauses of the last two weeks.
 
     ``pauses`` are (last start before, first start after). ``since`` is how far back these are all of them. ``lag`` is
-    how long after its start a snapshot came to be seen, where its end is not told.
+    how long after its start a snapshot came to be seen, where its end is not told; ``successor`` the host name under
+    which an overdue series seems to go on.
     """
 
     starts: tuple[datetime, ...]
     pauses: tuple[tuple[datetime, datetime], ...] = ()
     since: datetime | None = None
     lag: timedelta | None = None
+    successor: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

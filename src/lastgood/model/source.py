@@ -129,7 +129,7 @@ class Evidence:
     ``resumed_at`` is when the last pause or archiving ended, ``arrears`` what was owed when schedule or pause last
     changed (due, deadline, interval). ``poor_snapshots`` are snapshots that no good run made, newest last.
     ``displaced`` is the attempt before one that is held for lost, until the truth about that may come. ``habit``
-    is when a found source gets its snapshots; ``successor`` the host name under which they seem to go on.
+    is when a found source gets its snapshots.
     """
 
     observed_at: datetime | None = None
@@ -152,7 +152,6 @@ class Evidence:
     poor_snapshots: tuple[str, ...] = ()
     displaced: Run | None = None
     habit: Habit | None = None
-    successor: str | None = None
 
 
 NO_EVIDENCE = Evidence()
