@@ -176,11 +176,18 @@ async def test_a_code_of_another_hub_names_both(hub: Home) -> None:
 
 async def test_a_new_agent_of_a_host_keeps_its_id_and_name(hub: Home) -> None:
     async with serving(hub.app) as address:
-        first = await redeemed(address, (await code(hub))["code"])
+        old, old_code = mint_key_pair(), (await code(hub))["code"]
+        first = await redeemed(address, old_code, old)
         keys, text = mint_key_pair(), (await code(hub, host_id=first.host_id))["code"]
         again = await redeemed(address, text, keys, hostname="elsewhere")
-    assert (again.host_id, again.name) == (first.host_id, "web-1")
-    assert hub.fleet.hosts[first.host_id].key == text_of(keys.public_key)
+        assert (again.host_id, again.name) == (first.host_id, "web-1")
+        assert hub.fleet.hosts[first.host_id].key == text_of(keys.public_key)
+        newest, newer_text = mint_key_pair(), (await code(hub, host_id=first.host_id))["code"]
+        await redeemed(address, newer_text, newest)
+        for old_text, old_keys in ((text, keys), (old_code, old)):
+            with pytest.raises(AccessError, match="Another agent was enrolled for web-1 since"):
+                await redeemed(address, old_text, old_keys)
+    assert hub.fleet.hosts[first.host_id].key == text_of(newest.public_key)
 
 
 async def test_only_a_keyed_digest_of_a_code_is_stored(hub: Home, tmp_path: Path) -> None:

@@ -76,11 +76,11 @@ class Hosts:
 
     async def enrol(self, host: Host, by: str, mend: str) -> Host:
         """Make it a host; asked again with the same id it changes nothing. Raises NameTaken, or Gone if it was
-        removed meanwhile."""
+        removed or got another agent meanwhile."""
         async with self._naming:
             held = self._fleet.hosts.get(host.id)
             if held is not None:
-                return held
+                return _of_key(held, host.key)
             self.check_free(host.name, host.id, mend)
             told = HostEnrolled(at=self._clock(), origin=f"person:{by}", host=host)
             await self._take([told], f"enrol:{host.id}")
@@ -93,12 +93,15 @@ class Hosts:
 
     async def enrol_anew(self, host_id: str, key: str, by: str, request_id: str) -> Host:
         """Give an existing host another agent: a new key, the same id, name and sources."""
-        host = self.get(host_id)
-        if host.key != key:
+        async with self._naming:  # the fact carries the whole host, name included
+            host = self.get(host_id)
+            if host.key == key:
+                return host
             anew = replace(host, key=key, next_key=None)
             await self._take([HostEnrolled(at=self._clock(), origin=f"person:{by}", host=anew)], request_id)
-            self._roster.dismiss(host_id, f"The host {host.name} has another agent by now; enrol this one again.")
-            _log.info("host enrolled anew", host=host.name, host_id=host.id, by=by)
+        _of_key(self.get(host_id), key)
+        self._roster.dismiss(host_id, f"The host {host.name} has another agent by now; enrol this one again.")
+        _log.info("host enrolled anew", host=host.name, host_id=host.id, by=by)
         return self.get(host_id)
 
     async def rename(self, host_id: str, name: str, by: str) -> Host:
@@ -150,6 +153,13 @@ class Hosts:
         told = HostRekeyed(at=now, origin=f"agent:{host_id}", host_id=host_id, key=key)
         await self._take([told], f"rekey:{ulid(now)}")
         _log.info("host has a new key", host=self.get(host_id).name, host_id=host_id)
+
+
+def _of_key(host: Host, key: str) -> Host:
+    """The host, if its agent is the one with this key; raises Gone if another came since."""
+    if host.key != key:
+        raise Gone(f"Another agent was enrolled for {host.name} since; make a new code.")
+    return host
 
 
 def checked_name(text: str) -> str:
