@@ -11,6 +11,7 @@ import pytest
 from lastgood.hub.wishes import Wish
 from lastgood.model.fact import RunFinished
 from lastgood.model.job import Outcome, RunKind
+from lastgood.model.retention import Retention
 from lastgood.wire.frames import RestoreWish
 from tests.builders import NOW, a_run, a_run_start
 from tests.web.site import Home, form_token
@@ -112,6 +113,10 @@ async def test_the_buttons_of_a_repository_and_a_source_start_upkeep_and_lead_to
     assert answer.status_code == 303
     assert answer.headers["location"].startswith("/runs/")
     assert home.wished[-1][0] == Wish(kind=RunKind.CHECK, repository_id=source.repository_id, check_subset="10%")
+    page = (await client.get(f"/sources/{source.id}")).text
+    assert "<button disabled>Forget old snapshots</button>" in page
+    assert "nothing is forgotten without a retention" in page
+    home.fleet.sources[source.id] = replace(source, keep=Retention(daily=7))
     page = (await client.get(f"/sources/{source.id}")).text
     assert "<button>Forget old snapshots</button>" in page
     await client.post("/runs", data={"csrf": form_token(page), "kind": "forget", "source_id": source.id})
