@@ -93,7 +93,9 @@ def announce(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Ask a hub to let this machine in, and wait until somebody there approves it.
+    """Ask a hub to let this machine in, and wait for its word.
+
+    Somebody there compares the fingerprints that both sides show, and approves or rejects it.
 
     Example: lastgood agent announce https://backup.example
     """
@@ -109,7 +111,9 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Show what the agent of this machine knows without its hub: connection, spool, orders, runs under way.
+    """Show what this machine's agent knows without its hub.
+
+    That is: its connection, how many reports wait, its orders with their next moments, and the runs under way.
 
     Example: lastgood agent status --json
     """
@@ -130,7 +134,9 @@ def install(
     print_only: Annotated[bool, typer.Option("--print", help="Print the unit and write nothing.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Make the agent a systemd service of this machine, without root's rights but the one to read every file.
+    """Make the agent a systemd service of this machine.
+
+    It runs as a user of its own, with one right of root: to read every file.
 
     Example: lastgood agent install --print
     """
@@ -141,7 +147,9 @@ def install(
 
 @app.command("rotate-key")
 def rotate_key(config: ConfigPath = CONFIG, debug: Debug = False) -> None:
-    """Give the agent a new key; a running agent takes it up by itself, and the old key ends.
+    """Give the agent a new key; the old one ends.
+
+    A running agent takes it up by itself. Run this as the owner of the key file.
 
     Example: lastgood agent rotate-key
     """

@@ -31,7 +31,9 @@ def create(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make a code and print the line to run on the machine. It works once, within an hour.
+    """Make a code and print the line to run on the machine.
+
+    It works once, within an hour.
 
     Example: lastgood enrol-code create --name web-1
     """
@@ -58,7 +60,9 @@ def create(
 
 @app.command("list")
 def list_codes(data_dir: DataDir = None, as_json: Json = False, debug: Debug = False) -> None:
-    """List the codes of the last hour; the codes themselves are shown only once, when they are made.
+    """List the codes of the last hour, without their secret.
+
+    A code itself is shown only once, when it is made.
 
     Example: lastgood enrol-code list
     """

@@ -67,7 +67,9 @@ def approve(
     data_dir: DataDir = None,
     debug: Debug = False,
 ) -> None:
-    """Make a waiting machine a host, if it shows the same fingerprint as the hub.
+    """Make a waiting machine a host, by its fingerprint.
+
+    Compare the one that the machine itself shows with the one that the hub shows for it.
 
     Example: lastgood host approve web-1 --fingerprint SHA256:uS3x...
     """
@@ -92,7 +94,9 @@ def approve(
 
 @app.command("reject")
 def reject(machine: PendingName, data_dir: DataDir = None, debug: Debug = False) -> None:
-    """Turn a waiting machine away; it is told so, and may announce itself again a day later.
+    """Turn a waiting machine away.
+
+    It is told so, and may announce itself again a day later.
 
     Example: lastgood host reject 01J9ZK4V7Q8R5M2N6P3T0W1X4Y
     """
