@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -74,6 +75,7 @@ def test_credentials_that_the_hub_holds_open_a_repository_and_are_seen_nowhere(t
             _changed(hub, repository_id, tmp_path / "variables")
             _seen_nowhere(hub, tools / "record", repository_id)
             _removed(hub, repository_id, source_id)
+            _by_pages_alone(client, host["id"], tmp_path)
         _, _ = running.stop()
         said = "".join(running.lines) + (running.process.stdout.read() if running.process.stdout else "")
     assert not any(canary in said for canary in CANARIES)
@@ -180,6 +182,36 @@ def _removed(hub: Hub, repository_id: str, source_id: str) -> None:
     assert hub.client.send("GET", f"sources/{source_id}").status_code == 404
     left = [name for name, labels, _ in hub.client.metrics(hub.running.data_dir) if "vault" in labels.values()]
     assert left == []
+
+
+def _by_pages_alone(client: Client, host_id: str, folder: Path) -> None:
+    """Everything that a browser without scripts would do, up to a backup that is good."""
+    attic = {"name": "attic", "url": str(folder / "attic"), "where": "hub", "password": PASSWORD}
+    repository = _sent(client, "/repositories/new", **attic)
+    source = {"paths": str(folder / "data"), "cron": "0 2 * * *", "zone": "Europe/Berlin", "keep_weekly": "4"}
+    page = _sent(client, f"/hosts/{host_id}/sources/new", repository_id=repository.rpartition("/")[2], **source)
+    until(lambda: "taken by the agent" in client.http.get(page).text, "the agent takes its orders")
+    _sent(client, f"{page}/run", of=page)
+    until(lambda: client.get(f"sources/{page.rpartition('/')[2]}")["state"] == "good", "a good backup")
+    tried = client.http.post(f"{repository}/test", data={"csrf": _token(client, repository)}, headers=_origin(client))
+    assert "it opens, and there is 1 snapshot and 0 locks" in tried.text
+
+
+def _sent(client: Client, path: str, of: str | None = None, **said: str) -> str:
+    """Send the form of a page; answers where the browser is led."""
+    answer = client.http.post(path, data={"csrf": _token(client, of or path), **said}, headers=_origin(client))
+    assert answer.status_code == 303, answer.text
+    return str(answer.headers["location"])
+
+
+def _token(client: Client, path: str) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', client.http.get(path).text)
+    assert found is not None
+    return found[1]
+
+
+def _origin(client: Client) -> dict[str, str]:
+    return {"Origin": str(client.http.base_url).rstrip("/")}
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,11 @@ async def test_from_one_enrolled_host_to_a_scheduled_backup_by_pages_alone(empty
     assert source.keep == Retention(daily=7)
     assert home.orders.give(host.id).orders[0].source_id == source.id
     assert "7 daily stay" in (await client.get(answer.headers["location"])).text
+    # The same once more, as into a second repository, needs no name of its own either.
+    answer = await send(client, f"/hosts/{host.id}/sources/new", repository_id=repository.id, paths="/etc")
+    assert answer.status_code == 303, faults(answer)
+    assert {one.name for one in home.fleet.sources.values()} == {"/etc", "/etc (vault)"}
+    assert "paths" in faults(await send(client, f"/hosts/{host.id}/sources/new", repository_id=repository.id))
 
 
 async def test_a_fault_stands_beside_its_field_and_what_was_written_stays(home: Home) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from lastgood.model.job import Schedule
+from lastgood.model.retention import Retention
 from lastgood.web import words
 from tests.builders import NOW
 
@@ -113,3 +114,19 @@ def test_no_lone_surrogate_is_left() -> None:
 
 def test_a_number_stays_with_what_it_counts() -> None:
     assert words.bound("2 of 7 sources need 1 look.") == "2\u00a0of 7\u00a0sources need 1\u00a0look."
+
+
+@pytest.mark.parametrize(
+    ("keep", "said"),
+    [
+        (Retention(last=3), "the newest 3"),
+        (Retention(daily=7, monthly=12), "7 daily and 12 monthly"),
+        (
+            Retention(last=1, hourly=24, weekly=4, yearly=2, within="14d"),
+            "the newest 1, 24 hourly, 4 weekly, 2 yearly and all younger than 14d",
+        ),
+        (Retention(), "none"),
+    ],
+)
+def test_a_retention_is_said_in_one_breath(keep: Retention, said: str) -> None:
+    assert words.kept(keep) == said

@@ -43,14 +43,15 @@ async def new_source_page(request: Request[Any, Any, Any], host_id: FromPath[str
 
 @post("/hosts/{host_id:str}/sources/new", include_in_schema=False)
 async def new_source(request: Request[Any, Any, Any], host_id: FromPath[str]) -> Response[bytes]:
-    _known_host(site_of(request).view(), host_id)
+    view = site_of(request).view()
+    _known_host(view, host_id)
     said = await forms.fields(request)
     paths = forms.lines(said, "paths")
     try:
         body = NewSource(
             host_id=host_id,
             repository_id=said.get("repository_id", ""),
-            name=forms.text(said, "name") or (paths[0] if paths else ""),
+            name=forms.text(said, "name") or _usual_name(view, host_id, paths, said.get("repository_id", "")),
             paths=paths,
             excludes=forms.lines(said, "excludes"),
             schedule=_schedule(said),
@@ -142,6 +143,16 @@ def _as_it_is(source: Source) -> dict[str, str]:
         said |= {f"keep_{name}": str(getattr(source.keep, name) or "") for name in KEEP_COUNTS}
         said["keep_within"] = source.keep.within or ""
     return said
+
+
+def _usual_name(view: FleetView, host_id: str, paths: list[str], repository_id: str) -> str:
+    """The first path; with the repository's name where the host has such a source, which goes elsewhere."""
+    if not paths:
+        return "nothing"  # that there is no path is the fault that is told
+    taken = {view.sources[i].name.casefold() for i in view.sources_of_host.get(host_id, ())}
+    if paths[0].casefold() not in taken or repository_id not in view.repositories:
+        return paths[0]
+    return f"{paths[0]} ({view.repositories[repository_id].name})"
 
 
 def _in_hours(length: timedelta | None) -> str:
