@@ -69,12 +69,13 @@ class Jobs:
         self._host_id = host_id
         self._seams = seams
         self._clock = clock
-        self._untidy: set[str] = set()
+        self._tidy: set[str] = set()
+        """Repositories in which this process has looked for locks of killed ones. Who knows how many came before."""
 
     def left_open(self, start: RunStart) -> None:
         """An earlier agent ended during this run: before the next one, locks it may have left are cleared away."""
         if start.repository_id is not None:
-            self._untidy.add(start.repository_id)
+            self._tidy.discard(start.repository_id)
 
     async def perform(self, work: Work) -> None:
         """Do a piece of work and report it. A due source that is not ours any more is passed over in silence."""
@@ -112,9 +113,10 @@ class Jobs:
     async def _do(self, work: Work, journal: Journal) -> Result:
         bench = self._bench(work, self._policy_for(work.kind), journal)
         attempt = self._subject(bench)
-        if work.kind in _EXCLUSIVE or bench.access.id in self._untidy:
+        is_first = bench.access.id not in self._tidy and work.kind is not RunKind.UNLOCK
+        if work.kind in _EXCLUSIVE or is_first:
             await bench.ask(bench.clear_own_locks())
-            self._untidy.discard(bench.access.id)
+            self._tidy.add(bench.access.id)
 
         async def tried() -> Result:
             try:
