@@ -66,9 +66,9 @@ def source_reading(view: FleetView, source: Source, now: datetime, progress: Map
         running=told.running,
         run_id=run_id,
         progress=progress_reading(progress.get(run_id) if run_id else None),
-        last_good_at=_past(good.ended_at, now) if good else None,
-        last_good_started_at=_past(good.started_at, now) if good else None,
-        last_attempt_at=_past(attempt.ended_at, now) if attempt else None,
+        last_good_at=good.ended_at if good else None,
+        last_good_started_at=good.started_at if good else None,
+        last_attempt_at=attempt.ended_at if attempt else None,
         last_attempt_outcome=attempt.outcome.value if attempt else None,
         due_at=told.due_at,
         deadline_at=told.deadline_at,
@@ -96,11 +96,6 @@ def source_reading(view: FleetView, source: Source, now: datetime, progress: Map
         alias_host_id=source.alias_host_id,
         keep=source.keep,
     )
-
-
-def _past(at: datetime, now: datetime) -> datetime:
-    """What was told while our clock was ahead is no age below zero."""
-    return min(at, now)
 
 
 def next_run_at(source: Source, now: datetime) -> datetime | None:

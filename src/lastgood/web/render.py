@@ -100,6 +100,15 @@ def moment(at: datetime | None, now: datetime) -> Markup:
     )
 
 
+def since(at: datetime | None, now: datetime) -> Markup:
+    """As ``moment``, of what is over: told while our clock was ahead, it is no age below zero."""
+    if at is None or at <= now:
+        return moment(at, now)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        at.isoformat(), words.absolute(at), words.ago(now, now)
+    )
+
+
 def name(text: str | None) -> Markup:
     """A name as somebody gave it: apart from its surroundings, whatever its direction, and not endless."""
     if text is None:
@@ -129,6 +138,7 @@ ENVIRONMENT.filters |= {
     "name": name,
     "number": words.number,
     "seconds": seconds,
+    "since": since,
     "size": words.size,
     "span": words.span,
     "timetable": words.timetable,
