@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lastgood.agent.spool import Spool
@@ -161,3 +162,18 @@ async def test_a_repository_that_does_not_answer_holds_up_no_other(tmp_path: Pat
         assert outlook.due() == [], "the stuck one is still being looked into, and only once"
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
+
+
+@needs_restic
+async def test_of_a_repository_that_it_watches_an_agent_tells_when_each_series_comes(tmp_path: Path) -> None:
+    access = an_access(tmp_path, "vault")
+    make_repository(tmp_path, "vault")
+    async with an_outlook(tmp_path) as outlook:
+        await outlook.surveyor.survey(access)
+        (used,) = [one for one in await outlook.said() if isinstance(one, Snapshots)]
+        await outlook.surveyor.survey(msgspec.structs.replace(access, watch=True))
+        (watched,) = [one for one in await outlook.said() if isinstance(one, Snapshots)]
+    assert used.series[0].habit is None
+    habit = watched.series[0].habit
+    assert habit is not None
+    assert habit.starts == (watched.series[0].newest[0].started_at,)

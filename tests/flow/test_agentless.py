@@ -133,6 +133,7 @@ def test_one_command_shows_every_series_with_its_last_good_its_rhythm_and_its_st
     assert (muted["state"], muted["archived_by"]) == ("archived", "local")
 
 
+@pytest.mark.slow
 def test_a_new_snapshot_is_seen_by_the_next_look_and_the_adopted_history_counts(
     hub: tuple[Up, Client], cron: Cron
 ) -> None:
@@ -158,6 +159,20 @@ def test_a_new_snapshot_is_seen_by_the_next_look_and_the_adopted_history_counts(
     until(lambda: client.get(f"sources/{source}")["snapshots"] == 5, "its own and the adopted ones are counted")
     hosts = {one["host"] for one in client.get("sources", repository_id=told["id"])["items"]}
     assert hosts == {machine["name"], "web-1", "laptop", "attic"}
+
+
+@pytest.mark.slow
+def test_an_agent_may_be_the_one_that_looks(hub: tuple[Up, Client], cron: Cron) -> None:
+    running, client = hub
+    machine = client.get("hosts")["items"][0]
+    far = cron.folder / "far"
+    far.symlink_to(cron.repository)
+    words = ("repository", "add", "far", str(far), "--password-file", str(cron.password_file))
+    told = json.loads(asked(running, *words, "--watch-from", machine["name"], "--json").stdout)
+    assert told["watched_by"] == machine["id"]
+    assert {one["host"] for one in told["found"]} == {"nas", "web-1", "laptop", "attic"}
+    asked(running, "repository", "set", "far", "--no-watch")
+    assert _found_in(client, "far") == []
 
 
 def test_a_password_that_does_not_open_it_is_told_in_one_sentence(hub: tuple[Up, Client], cron: Cron) -> None:

@@ -111,3 +111,21 @@ def test_orders_that_would_not_fit_into_a_message_are_seen_before_they_are_given
     assert view.sources[source.id] == source
     long = replace(a_repository(), url="/" + "x" * 4000)
     assert size(assignment(with_repository(view, long), first)) > size(assignment(view, first)) + 3900
+
+
+def test_a_host_that_watches_a_repository_is_given_access_to_it_without_an_order() -> None:
+    fleet, (first, _) = a_shared_repository()
+    watcher = a_host("watcher")
+    learn(fleet, HostEnrolled(at=NOW, origin="test", host=watcher))
+    changes = learn(
+        fleet,
+        RepositoryConfigured(at=NOW, origin="test", repository=replace(a_repository(), watched_by=watcher.id)),
+    )
+    assert watcher.id in changes.orders
+    given = assignment(fleet, watcher.id)
+    (access,) = given.repositories
+    assert (access.id, access.watch, access.initialise, given.orders) == (a_repository().id, True, False, ())
+    (others,) = assignment(fleet, first).repositories
+    assert not others.watch
+    learn(fleet, RepositoryConfigured(at=NOW, origin="test", repository=a_repository()))
+    assert assignment(fleet, watcher.id).repositories == ()

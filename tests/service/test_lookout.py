@@ -38,7 +38,9 @@ PASSWORD = "correct-horse-battery"
 class Hub:
     """A fleet and its lookout; ``offset`` turns the clock."""
 
-    def __init__(self, folder: Path, held: Held | None = None, probe_seconds: float = 10.0) -> None:
+    def __init__(
+        self, folder: Path, held: Held | None = None, probe_seconds: float = 10.0, binary: str = "restic"
+    ) -> None:
         self.fleet = Fleet()
         self.told: list[Fact] = []
         self.offset = timedelta()
@@ -46,7 +48,7 @@ class Hub:
         self.refused = 0
         self.folder = folder
         deadlines = Deadlines(probe=probe_seconds, snapshots=20.0, stats=20.0, locks=20.0)
-        restic = Restic(cache_dir=folder / "cache", clock=self.clock, deadlines=deadlines)
+        restic = Restic(binary=binary, cache_dir=folder / "cache", clock=self.clock, deadlines=deadlines)
         self.lookout = Lookout(self.fleet, self.take, lambda _r, _s: held, self.clock, AlwaysHeld(), restic)
 
     def clock(self) -> datetime:
@@ -174,6 +176,15 @@ async def test_a_wrong_password_and_a_missing_repository_are_told_as_what_they_a
         await _until(lambda: hub.fleet.repository_evidence_of(nowhere.id).message, "the third one's")
     assert "has no password here" in (hub.fleet.repository_evidence_of(nowhere.id).message or "")
     assert hub.fleet.sources == {}
+
+
+async def test_a_hub_without_restic_says_so_on_the_repository(plain: Path) -> None:
+    hub = Hub(plain, binary="no-such-restic")
+    repository = await hub.watch("vault", str(plain / "repository"))
+    async with hub.running():
+        await _until(lambda: hub.fleet.repository_evidence_of(repository.id).message, "the reason")
+    message = hub.fleet.repository_evidence_of(repository.id).message
+    assert message == ("restic was not found as no-such-restic; install restic 0.14 or newer: apt-get install restic")
 
 
 async def test_one_that_says_nothing_holds_up_no_other_and_keeps_what_was_known(plain: Path, store: Store) -> None:
