@@ -43,7 +43,8 @@ async def restore(bench: Bench) -> Result:
     if not files and not any(target.iterdir()):
         reason = sentence(Cause.NOTHING_RESTORED, place.label)
         raise Cannot(reason, Cause.NOTHING_RESTORED.value)
-    return well(f"{files:,} {'file' if files == 1 else 'files'} restored into {target}.", log, **more)
+    counted = f"{files:,} {'file' if files == 1 else 'files'}, {size:,} bytes,"
+    return well(f"{counted} restored into {target}.", log, **more)
 
 
 def may_try_again(wish: RestoreWish | None) -> bool:

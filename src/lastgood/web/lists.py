@@ -53,7 +53,7 @@ class RepositoryList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunList(msgspec.Struct, frozen=True, kw_only=True):
-    """Newest first. Runs under way stand in ``running`` and not in ``items``."""
+    """Newest first. Runs under way, or asked for and waiting, stand in ``running`` and not in ``items``."""
 
     items: list[RunReading]
     running: list[RunReading]

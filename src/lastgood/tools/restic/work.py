@@ -147,6 +147,8 @@ class WorkOutput:
         told = msgspec.json.decode(payload, type=shapes.RestoreStatus)
         if told.files_restored or told.total_files:
             self.restored = told
+            said = f"restored: {told.files_restored} of {told.total_files} items, {told.bytes_restored} bytes"
+            self._keep(said, is_error_stream=False)
         checked = msgspec.json.decode(payload, type=shapes.CheckSummary)
         if checked.num_errors is not None:
             hints = [f"errors found: {checked.num_errors}"]
