@@ -84,7 +84,9 @@ class Home:
         self.hosts = Hosts(self.fleet, self.take, lambda: self.moment, database, self.roster)
         self.credentials = Credentials(database, self.fleet, b"s" * 32, self.take)
         self.orders = Orders(self.fleet, self.roster, self.credentials.access)
-        trials = Trials(self.fleet, self.roster, self.credentials.access, lambda: ulid(self.moment), self._look_here, 5.0)
+        trials = Trials(
+            self.fleet, self.roster, self.credentials.access, lambda: ulid(self.moment), self._look_here, 5.0
+        )
         self.enrolment = Enrolment(database, self.hosts, HUB_KEYS, b"e" * 32, lambda: self.moment)
         self.site = Site(
             now=lambda: self.moment,

@@ -96,9 +96,7 @@ class Service:
         self.credentials = Credentials(database, fleet, secret_key, self.take)
         restic = Restic(cache_dir=settings.server.data_dir / "restic-cache", clock=clock)
         self.lookout = Lookout(fleet, self.take, self.credentials.access, clock, self.lease, restic)
-        self.commands = Commands(
-            fleet, self.roster, lambda: ulid(clock()), self.lookout.look, self.take, clock
-        )
+        self.commands = Commands(fleet, self.roster, lambda: ulid(clock()), self.lookout.look, self.take, clock)
         self.orders = Orders(fleet, self.roster, self.credentials.access)
         look_here = partial(tried, restic, answer_to="", clock=clock)
         self.trials = Trials(fleet, self.roster, self.credentials.access, lambda: ulid(clock()), look_here)

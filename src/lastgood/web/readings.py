@@ -118,8 +118,8 @@ class DoubtReading(msgspec.Struct, frozen=True, kw_only=True):
 class RepositoryReading(msgspec.Struct, frozen=True, kw_only=True):
     """Where snapshots live, and what the newest look at it said.
 
-    ``upkeep`` is when check, forget, prune and unlock last went well; a check found damage at ``damaged_at``, and none
-    was clean since.
+    ``upkeep`` is when check, forget, prune and unlock last went well; a check found damage at ``damaged_at``, and
+    none was clean since.
     """
 
     id: str
