@@ -180,11 +180,13 @@ def put_source(fleet: Fleet, source: Source, evidence: Evidence | None = None, s
     fleet.sources[source.id] = source
     fleet.evidence[source.id] = evidence
     for index, key in ((fleet.sources_of_host, source.host_id), (fleet.sources_of_repository, source.repository_id)):
+        if key is None:
+            continue  # a found source has no host
         index[key] = (*(held for held in index.get(key, ()) if held != source.id), source.id)
     fleet.judging.states[source.id] = state
     attempt = evidence.last_attempt
-    held = fleet.last_backups.get(source.host_id)
-    if attempt is not None and (held is None or attempt.ended_at > held.ended_at):
+    held = fleet.last_backups.get(source.host_id or "")
+    if attempt is not None and source.host_id is not None and (held is None or attempt.ended_at > held.ended_at):
         fleet.last_backups[source.host_id] = attempt
     return source
 

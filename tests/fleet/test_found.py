@@ -318,6 +318,28 @@ def test_snapshots_of_a_source_that_is_no_more_have_no_owner_and_raise_no_age_al
     assert vault.doubts == []
 
 
+def test_a_series_of_another_hubs_agent_is_judged_like_any_other_once_it_is_seen_to_go_on() -> None:
+    vault = a_vault(11, tags=("lg:01ARZ3NDEKTSV4RRFFQ69G5FAV",))
+    vault.nightly(day(13, 2), 1, tags=("lg:01ARZ3NDEKTSV4RRFFQ69G5FAV",))
+    vault.look(day(13, 3))
+    assert vault.one.archived_by is None
+    assert vault.state(day(13, 3)) is State.GOOD
+    assert vault.doubts == []
+
+
+def test_the_snapshots_of_a_host_that_was_removed_stay_and_are_never_called_missed() -> None:
+    vault = Vault()
+    source = with_agent(vault)
+    vault.nightly(FIRST, 11, "web-1", "/home", tags=(source.tag, "home"))
+    vault.look(LOOKED)
+    assert vault.found == []
+    vault.tell(fact.HostRemoved(at=LOOKED, origin="person:ann", host_id=source.host_id or ""))
+    vault.look(LOOKED + HOUR)
+    vault.look(day(20))
+    assert vault.one.archived_by == OWNERLESS
+    assert vault.state(day(20)) is State.ARCHIVED
+
+
 def test_when_all_its_snapshots_are_gone_it_has_never_been_backed_up_and_a_muted_one_ends() -> None:
     vault = a_vault()
     vault.listed.clear()

@@ -138,3 +138,22 @@ def test_a_repository_nobody_looked_into_is_neither_up_nor_down(state: Repositor
     fleet = Fleet()
     repository = put_repository(fleet, a_repository(), state=state)
     assert value(fleet, "backup_repository_up", repository.id) == told
+
+
+def test_a_found_source_bears_the_name_that_restic_wrote_or_that_of_the_host_it_was_given() -> None:
+    source = a_source(host_id=None, restic_host="nas", schedule=None)
+    fleet = a_fleet_with(source)
+    labels = FAMILIES["backup_source_info"].labels
+    assert labels is not None
+    assert labels(fleet.view(), source.id) == (source.id, "restic", "nas", "home", "vault")
+    fleet.sources[source.id] = replace(source, alias_host_id=a_host().id)
+    assert labels(fleet.view(), source.id) == (source.id, "restic", "web-1", "home", "vault")
+
+
+def test_a_whole_look_says_up_to_when_a_found_source_is_known() -> None:
+    source = a_source(host_id=None, restic_host="nas", schedule=None)
+    fleet = a_fleet_with(source, observed_at=NOW - timedelta(hours=3))
+    looked_at = NOW - timedelta(minutes=10)
+    before = fleet.repository_evidence[source.repository_id]
+    fleet.repository_evidence[source.repository_id] = replace(before, whole_at=looked_at)
+    assert value(fleet, "backup_observed_timestamp_seconds", source.id) == epoch(looked_at)

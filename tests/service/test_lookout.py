@@ -275,3 +275,6 @@ async def test_a_repository_that_was_removed_is_not_looked_into_any_more(plain: 
     hub.offset = timedelta(days=1)
     assert hub.lookout.due() == []
     assert hub.fleet.sources == {}
+    told = len(hub.told)
+    assert await hub.lookout.survey(repository) == 4, "restic was reading it when it was removed"
+    assert len(hub.told) == told

@@ -187,7 +187,8 @@ class Lookout:
 
     async def _tell_snapshots(self, told: Snapshots) -> None:
         """A fact is learned in one piece, so that of many series is told in parts first; then it holds little new."""
-        for begin in range(0, len(told.series), SERIES_AT_ONCE) if len(told.series) > SERIES_AT_ONCE else ():
+        is_told_whole = len(told.series) <= SERIES_AT_ONCE or not self._is_known(told)
+        for begin in () if is_told_whole else range(0, len(told.series), SERIES_AT_ONCE):
             some = told.series[begin : begin + SERIES_AT_ONCE]
             part = self._fact(msgspec.structs.replace(told, series=some, truncated=True))
             await self._take([replace(part, part=True)])  # type: ignore[call-arg]
@@ -221,7 +222,13 @@ class Lookout:
         )
 
     async def _tell(self, said: Sequence[Said]) -> None:
-        await self._take([self._fact(one) for one in said])
+        known = [self._fact(one) for one in said if self._is_known(one)]
+        if known:
+            await self._take(known)
+
+    def _is_known(self, said: Said) -> bool:
+        """Whether the repository is there still; it may have been removed while restic read it."""
+        return getattr(said, "repository_id", None) in self._fleet.repositories
 
     def _fact(self, said: Said) -> Fact:
         return replace(translate(said, "", self._clock()), origin=ORIGIN)
