@@ -81,7 +81,7 @@ class RepositoryConfigured(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryRemoved(Fact):
-    """The repository is known no more, nor are its archived and found sources; what is stored there is not touched."""
+    """The repository is known no more, nor are its archived and found sources; what it stores is not touched."""
 
     repository_id: str
 
