@@ -117,6 +117,7 @@ def _backed_up(hub: Hub, host: str, data: Path) -> str:
     assert source["keep"]["daily"] == 7
     assert source["target_seconds"] == 26 * 3600
     until(lambda: hub.client.get(f"sources/{source['id']}")["orders_taken"], "the agent takes its orders")
+    assert [one["orders_taken"] for one in hub.client.get("hosts")["items"]] == [True]
     run = hub.client.back_up(source["id"])
     assert run["outcome"] == "success", run
     assert "It opens; 1 snapshot, no locks." in hub.ask("repository", "test", "vault")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Repositories: where snapshots live.", no_args_is_help=True)
 
-_MOST_READ = 64 * 1024
+_MOST_READ = 65_536
 COLUMNS = (
     ("Name", "name"),
     ("State", "state"),

@@ -123,7 +123,10 @@ async def list_hosts(
     limit: FromQuery[int] = lists.DEFAULT_LIMIT,
     cursor: FromQuery[str | None] = None,
 ) -> HostList:
-    return await asyncio.to_thread(_list, site_of(request).view(), online, q, limit, cursor)
+    site = site_of(request)
+    found = await asyncio.to_thread(_list, site.view(), online, q, limit, cursor)
+    items = [reader.with_orders(one, site.orders.told(one.id)) for one in found.items]
+    return HostList(items=items, total=found.total, next_cursor=found.next_cursor)
 
 
 def _list(view: FleetView, online: bool | None, text: str, limit: int, cursor: str | None) -> HostList:
@@ -146,7 +149,7 @@ async def change_host(
 ) -> HostReading:
     site = site_of(request)
     host = await site.hosts.rename(host_id, data.name, request.user.name)
-    return reader.host_reading(site.view(), host.id)
+    return reader.with_orders(reader.host_reading(site.view(), host.id), site.orders.told(host.id))
 
 
 @delete("/api/v1/hosts/{host_id:str}", tags=["hosts"], summary="Remove a host with its sources; no backup is touched")

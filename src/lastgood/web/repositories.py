@@ -33,8 +33,7 @@ from lastgood.web.session import site_of
 from lastgood.web.site import Site
 from lastgood.web.sources import IdempotencyKey, minted, origin
 
-_MOST_NAMED = 5
-_MOST_HOSTS = 500
+_MOST_NAMED, _MOST_HOSTS = 5, 500
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
