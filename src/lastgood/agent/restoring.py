@@ -35,12 +35,12 @@ async def restore(bench: Bench) -> Result:
     bench.journal.note(f"the same by hand: {by_hand(place.label, order)}")
     await asyncio.to_thread(_make, target)
     done = await upkeep.restore(bench.restic, place, order, bench.limits(), bench.tell)
-    files, size = await asyncio.to_thread(_measure, target)
+    files, size, is_empty = await asyncio.to_thread(_measure, target)
     more = {"snapshot_id": snapshot.id, "files": files, "size_bytes": size}
     log = lines_of(done.log)
     if done.found.cause is not Cause.OK:
         return of_diagnosis(done.found, log, forced=done.forced, **more)
-    if not files and not any(target.iterdir()):
+    if is_empty:
         reason = sentence(Cause.NOTHING_RESTORED, place.label)
         raise Cannot(reason, Cause.NOTHING_RESTORED.value)
     counted = f"{files:,} {'file' if files == 1 else 'files'}, {size:,} bytes,"
@@ -89,14 +89,15 @@ def _make(target: Path) -> None:
         raise Cannot(f"The folder {target} cannot be made: {error.strerror}; name another.", "bad_target") from error
 
 
-def _measure(target: Path) -> tuple[int, int]:
-    """How many files lie below the folder, and their bytes."""
-    files = size = 0
-    for folder, _, names in os.walk(target):
+def _measure(target: Path) -> tuple[int, int, bool]:
+    """How many files lie below the folder, their bytes, and whether not even a folder is there."""
+    files = size = folders = 0
+    for folder, below, names in os.walk(target):
+        folders += len(below)
         for name in names:
             try:
                 size += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118 - millions of them
             except OSError:
                 continue
             files += 1
-    return files, size
+    return files, size, files == 0 and folders == 0
