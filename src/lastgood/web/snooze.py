@@ -102,7 +102,7 @@ async def wake_alert(request: Request[Any, Any, Any], alert_id: FromPath[str]) -
 @post(
     "/api/v1/hosts/{host_id:str}/snooze",
     tags=["alerts"],
-    summary="Tell nobody of a host's alerts for a while, also of those that open meanwhile",
+    summary="Tell nobody of the alerts of a host for a while, also of those that open meanwhile",
     status_code=200,
 )
 async def snooze_host(
@@ -114,7 +114,7 @@ async def snooze_host(
     return await _snooze_host(request, host_id, _until(data, site_of(request).now()), idempotency_key)
 
 
-@delete("/api/v1/hosts/{host_id:str}/snooze", tags=["alerts"], summary="End a host's snooze", status_code=200)
+@delete("/api/v1/hosts/{host_id:str}/snooze", tags=["alerts"], summary="End the snooze of a host", status_code=200)
 async def wake_host(request: Request[Any, Any, Any], host_id: FromPath[str]) -> HostReading:
     return await _snooze_host(request, host_id, None, None)
 
