@@ -127,6 +127,10 @@ def test_one_command_shows_every_series_with_its_last_good_its_rhythm_and_its_st
     }
     assert states == {("nas", "good"), ("web-1", "missed"), ("laptop", "unknown"), ("attic", "archived")}
 
+    listed = asked(running, "source", "list", "--state", "good").stdout.replace("\u202f", " ")
+    (line,) = [one for one in listed.splitlines() if one.startswith("nas/")]
+    assert "about every 24 h" in line
+    assert "agent away" not in line
     asked(running, "source", "mute", found["web-1"])
     until(lambda: not alerts(), "a muted source has no alert")
     (muted,) = [one for one in _found_in(client, "nas") if one["host"] == "web-1"]

@@ -118,6 +118,7 @@ def list_(
     from lastgood.cli.ask import asked_hub
     from lastgood.cli.naming import full_name
     from lastgood.cli.tables import show
+    from lastgood.cli.watching import rhythm_of
 
     with asked_hub(data_dir) as hub:
         host_id = hub.find("/hosts", host, "host")["id"] if host is not None else None
@@ -125,8 +126,8 @@ def list_(
     if not as_json:
         for row in rows:
             row["full_name"] = full_name(row)
-            row["every"] = row["schedule"]["cron"] if row["schedule"] else None
-            row["orders"] = row["orders_refused"] or _ORDERS[row["orders_taken"]]
+            row["every"] = row["schedule"]["cron"] if row["schedule"] else rhythm_of(row)
+            row["orders"] = None if row["found"] else row["orders_refused"] or _ORDERS[row["orders_taken"]]
     show(rows, COLUMNS, as_json=as_json, nothing="No source fits; lastgood source add makes one.")
 
 
@@ -282,5 +283,5 @@ def _tell(source: dict[str, Any], done: str, as_json: bool) -> None:
         typer.echo(json.dumps(source, ensure_ascii=False))
         return
     typer.echo(f"{text(full_name(source))} {done}.")
-    if source["orders_taken"] is None and not source["archived"]:
+    if source["orders_taken"] is None and not source["archived"] and not source["found"]:
         typer.echo(f"The agent of {text(source['host'])} is away; it gets its orders when it connects.", err=True)

@@ -55,7 +55,7 @@ def tell(repository: dict[str, Any], sources: list[dict[str, Any]], now: datetim
     """Print what the first look showed. Exit code 1 if the repository could not be read."""
     from lastgood.cli.naming import full_name
     from lastgood.cli.tables import show, text
-    from lastgood.web.words import ago, span
+    from lastgood.web.words import ago
 
     if repository["surveyed_at"] is None:
         typer.echo(f"It cannot be read: {text(repository['reason'] or repository['probe'])}", err=True)
@@ -65,10 +65,18 @@ def tell(repository: dict[str, Any], sources: list[dict[str, Any]], now: datetim
     for row in sources:
         row["full_name"] = full_name(row)
         row["last_good"] = ago(_moment(row["last_good_at"]), now)
-        row["rhythm"] = f"about every {span(row['rhythm_seconds'])}" if row["rhythm_seconds"] else None
+        row["rhythm"] = rhythm_of(row)
     show(sources, COLUMNS, as_json=False, nothing="Nothing was backed up into it yet.")
     for one in repository["findings"]:
         typer.echo(f"Finding: {text(one['sentence'])}")
+
+
+def rhythm_of(source: dict[str, Any]) -> str | None:
+    """How often its snapshots come; None for a source that an agent makes, and while nobody knows."""
+    from lastgood.web.words import span
+
+    seconds = source["rhythm_seconds"]
+    return None if seconds is None else f"about every {span(seconds)}"
 
 
 def _moment(told: str | None) -> datetime | None:
