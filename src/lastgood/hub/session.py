@@ -66,9 +66,9 @@ class Seams:
     """What a session asks of the hub around it.
 
     ``take`` is done once a report is committed; ``committed`` answers the highest committed position of a host's
-    spool (0 if it is new). ``reported`` is told when an agent's info differs from the host's, ``rekeyed`` when its key
-    is the one that it had offered; ``presence_changed`` when ``connected`` or ``synced`` of a host did. ``judging``
-    holds the presences.
+    spool (0 if it is new). ``reported`` is told when an agent's info differs from the host's, ``rekeyed`` when its
+    key is the one that it had offered; ``presence_changed`` when ``connected`` or ``synced`` of a host did.
+    ``judging`` holds the presences.
     """
 
     keys: KeyPair
