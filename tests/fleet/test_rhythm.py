@@ -154,6 +154,14 @@ def test_what_is_remembered_has_a_bound_however_many_snapshots_there_are() -> No
     assert len(habit.pauses) <= MOST_PAUSES
 
 
+def test_what_an_agent_tells_of_a_habit_is_kept_within_the_same_bounds() -> None:
+    starts = tuple(BEGIN + number * DAY for number in range(500))
+    pauses = tuple((start, start + HOUR) for start in starts)
+    habit = joined([Habit(starts=starts, pauses=pauses, since=BEGIN)])
+    assert habit.starts == tuple(reversed(starts))[:NEWEST_STARTS]
+    assert len(habit.pauses) == MOST_PAUSES
+
+
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_the_order_in_which_starts_are_listed_does_not_matter(shuffled: bool) -> None:
     starts = list(_until(CRONS["on weekdays"], BEGIN + 30 * DAY))

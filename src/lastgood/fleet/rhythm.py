@@ -71,7 +71,7 @@ def joined(habits: Sequence[Habit]) -> Habit:
     if not habits:
         return Habit(starts=())
     if len(habits) == 1:
-        return habits[0]
+        return _bounded(habits[0])
     starts = sorted({start for habit in habits for start in habit.starts}, reverse=True)
     pauses = {pause for habit in habits for pause in habit.pauses}
     quiet = [pause for pause in pauses if not any(pause[0] < start < pause[1] for start in starts)]
@@ -126,6 +126,14 @@ def _usual(starts: Sequence[datetime]) -> timedelta | None:
     """The median gap."""
     seconds = [gap.total_seconds() for gap in _gaps(starts)]
     return timedelta(seconds=median(seconds)) if seconds else None
+
+
+def _bounded(habit: Habit) -> Habit:
+    """As ``habit_of`` would have it, whoever told it."""
+    if len(habit.starts) <= NEWEST_STARTS and len(habit.pauses) <= MOST_PAUSES:
+        return replace(habit, starts=tuple(sorted(set(habit.starts), reverse=True)))
+    starts = tuple(sorted(set(habit.starts), reverse=True)[:NEWEST_STARTS])
+    return replace(habit, starts=starts, pauses=_longest(habit.pauses))
 
 
 def _longest(pauses: Iterable[tuple[datetime, datetime]]) -> tuple[tuple[datetime, datetime], ...]:

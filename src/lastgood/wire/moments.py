@@ -46,3 +46,7 @@ def _of_report(said: Said) -> Iterator[datetime | None]:
             for point in (point for one in series for point in one.newest):
                 yield point.started_at
                 yield point.ended_at
+            for habit in (one.habit for one in series if one.habit is not None):
+                yield from habit.starts
+                yield from (moment for pause in habit.pauses for moment in pause)
+                yield habit.since
