@@ -165,5 +165,5 @@ def test_three_agents_lose_and_double_nothing_while_the_network_is_slow_half_ope
         minutes = {run["due_at"] for run in spooled}
         assert outcomes.total() == outcomes["success"] + outcomes["cancelled"]
         assert outcomes["cancelled"] <= len(machines), "only what the end of the story interrupted"
-        assert len(minutes) == len(spooled) >= 4
+        assert len(minutes) == len(spooled) >= 3
         assert field.log().count("Traceback") == 0
