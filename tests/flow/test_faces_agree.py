@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lastgood.alerts import rules
+from lastgood.fleet.doubts import ALERTED
 from lastgood.fleet.judge import host_online, repository_state, source_state, verdict
 from lastgood.model.job import Outcome, RunKind, Schedule
 from lastgood.model.repository import Probe
@@ -177,7 +178,11 @@ def as_ruled(story: Story, seen: Look) -> None:
         is_open = [alert["rule"] for alert in seen.alerts if alert["entity_id"] == host_id]
         awaited = said["seen_at"] is None and now < fleet.hosts[host_id].enrolled_at + timedelta(minutes=15)
         assert is_open == ([] if said["online"] or awaited else ["host_offline"])
-    known = {*seen.sources, *seen.hosts}
+    for repository_id in seen.repositories:
+        is_open = [alert["rule"] for alert in seen.alerts if alert["entity_id"] == repository_id]
+        doubts = fleet.repository_evidence_of(repository_id).doubts
+        assert is_open == (["repository_finding"] if any(doubt.kind in ALERTED for doubt in doubts) else [])
+    known = {*seen.sources, *seen.hosts, *seen.repositories}
     assert all(alert["entity_id"] in known for alert in seen.alerts)
 
 
