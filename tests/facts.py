@@ -97,11 +97,18 @@ _sources = st.integers(0, 2).map(_source)
 
 _moments = st.integers(0, 60).map(lambda hours: NOW + timedelta(hours=hours))
 _runs = st.builds(
-    lambda source, ended_at, outcome, kind, dry: a_run(source, ended_at, outcome, kind=kind, dry_run=dry),
+    lambda source, ended_at, outcome, kind, dry: a_run(
+        source,
+        ended_at,
+        outcome,
+        kind=kind,
+        dry_run=dry,
+        cause="damaged" if kind is RunKind.CHECK and outcome is Outcome.FAILED else None,
+    ),
     _sources,
     _moments,
     st.sampled_from(Outcome),
-    st.sampled_from([RunKind.BACKUP, RunKind.BACKUP, RunKind.BACKUP, RunKind.INIT, RunKind.CHECK]),
+    st.sampled_from([RunKind.BACKUP, RunKind.BACKUP, RunKind.BACKUP, RunKind.INIT, RunKind.CHECK, RunKind.FORGET]),
     st.sampled_from([False, False, False, True]),
 )
 _starts = st.builds(a_run_start, _sources, _moments)
