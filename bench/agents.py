@@ -231,6 +231,12 @@ def memory_mb(pid: int) -> dict[str, float]:
     return {name: round(int(lines[name].split()[0]) / 1024, 1) for name in ("VmRSS", "VmHWM")}
 
 
+def cpu_seconds(pid: int) -> float:
+    """Of the process so far: what does not depend on who else works on this machine."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def storm(process: subprocess.Popen[str], url: str, agents: int, began: float) -> dict[str, Any]:
     """Wait until all have arrived since ``began``, while pages are read."""
     reader = Reader(url)
@@ -274,7 +280,7 @@ def bench(folder: Path, agents: int, kill: bool) -> dict[str, Any]:
     crowd_of = None
     try:
         await_hub(port)
-        empty = memory_mb(hub.pid)
+        empty, spent = memory_mb(hub.pid), cpu_seconds(hub.pid)
         words = [sys.executable, __file__, "--crowd", f"ws://127.0.0.1:{port}/ws/agent", hub_key]
         crowd_of = subprocess.Popen(
             [*words, "--agents", str(agents)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -286,6 +292,7 @@ def bench(folder: Path, agents: int, kill: bool) -> dict[str, Any]:
         began = json.loads(crowd_of.stdout.readline())["began"]
         figures: dict[str, Any] = {"first": storm(crowd_of, url, agents, began)}
         figures["memory_mb"] = memory_mb(hub.pid)
+        figures["cpu_ms_a_connect"] = round(1000 * (cpu_seconds(hub.pid) - spent) / agents, 2)
         figures["kb_an_agent"] = round(1024 * (figures["memory_mb"]["VmRSS"] - empty["VmRSS"]) / agents, 1)
         if kill:
             hub.send_signal(signal.SIGKILL)
