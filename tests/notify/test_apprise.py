@@ -157,6 +157,21 @@ def test_an_address_that_stays_on_this_machine_or_reads_its_files_is_refused(url
         check_url(url)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "?%20template=/etc/passwd",
+        "?template%20=/etc/passwd",
+        "?a=b;template=/etc/passwd",
+        "?a=b#&template=/etc/passwd",
+        "#?template=/etc/passwd",
+    ],
+)
+def test_a_file_of_this_machine_cannot_be_named_where_only_apprise_looks_for_parameters(words: str) -> None:
+    with pytest.raises(ConfigError, match="read a file of this machine"):
+        check_url(f"discord://{'1' * 18}/{'a' * 68}{words}")
+
+
 async def test_threads_that_do_not_come_back_are_counted_and_bounded() -> None:
     threads, go = Threads(2), threading.Event()
     hanging = [asyncio.ensure_future(threads.run(go.wait)) for _ in range(2)]

@@ -12,7 +12,7 @@ import logging
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from lastgood.errors import ConfigError, DeliveryError
 from lastgood.notices.patience import is_permanent
@@ -83,8 +83,11 @@ def shown_url(url: str) -> str:
 def _service(url: str) -> NotifyBase:
     asset = _asset()
     from apprise import Apprise
+    from apprise.plugins import url_to_dict
 
-    if any(key.lower() in READS_FILES for key, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)):
+    # As Apprise itself reads it: it takes blanks off names, and parts them at semicolons and behind a # as well.
+    parameters = (url_to_dict(url) or {}).get("qsd") or {}
+    if any(key.strip().lower() in READS_FILES for key in parameters):
         raise ConfigError("The address makes the service read a file of this machine; leave that parameter out.")
     service = Apprise.instantiate(url, asset=asset)
     if service is None:
