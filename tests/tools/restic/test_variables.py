@@ -62,6 +62,13 @@ def test_a_hub_may_not_name_files_of_a_host_that_start_programs() -> None:
         check_environment(given, "what the hub holds", from_hub=True)
 
 
+def test_a_hub_does_not_name_the_file_in_which_an_s3_client_finds_a_program_to_ask_for_keys() -> None:
+    given = {"AWS_SHARED_CREDENTIALS_FILE": "/srv/restored/credentials"}
+    assert check_environment(given, "the file") == given
+    with pytest.raises(ConfigError, match="AWS_SHARED_CREDENTIALS_FILE"):
+        check_environment(given, "what the hub holds", from_hub=True)
+
+
 def test_no_known_variable_is_one_by_which_programs_are_started() -> None:
     assert not any(name.startswith(("LD_", "RESTIC_PASSWORD", "RCLONE_CONFIG_X", "BASH", "PATH")) for name in KNOWN)
 
