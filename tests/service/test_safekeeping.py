@@ -83,6 +83,32 @@ async def test_a_restored_hub_knows_what_it_knew_and_is_the_same_hub_to_its_agen
         assert note.made_at == AT
 
 
+async def test_files_whose_names_meet_or_begin_with_a_dot_leave_the_backup_restorable(tmp_path: Path) -> None:
+    await a_hub(tmp_path / "old")
+    given = [tmp_path / "a/hub.pem", tmp_path / "b/hub.pem", tmp_path / "a/hub.pem", tmp_path / ".hub.toml"]
+    for path in given:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(str(path))
+    blob = backed_up(tmp_path / "old", *given)
+    found = restore(io.BytesIO(blob), tmp_path / "new", AT, key=KEY.secret)
+    assert found.aside == ("2-hub.pem", "hub.pem", "hub.toml")
+    assert (tmp_path / "new/restored/2-hub.pem").read_text() == str(tmp_path / "b/hub.pem")
+
+
+async def test_an_old_key_left_beside_a_hub_whose_key_is_elsewhere_leaves_the_backup_restorable(
+    tmp_path: Path,
+) -> None:
+    fingerprint = await a_hub(tmp_path / "old")
+    elsewhere = tmp_path / "hub.key"
+    (tmp_path / "old/secret.key").rename(elsewhere)
+    (tmp_path / "old/secret.key").write_bytes(b"an older one")
+    out = io.BytesIO()
+    back_up(Places(data_dir=tmp_path / "old", key_file=elsewhere), out, AT, recipient=KEY.recipient)
+    out.seek(0)
+    assert restore(out, tmp_path / "new", AT, key=KEY.secret).fingerprint == fingerprint
+    assert (tmp_path / "new/secret.key").read_bytes() == elsewhere.read_bytes()
+
+
 async def test_the_backup_is_one_moment_of_a_hub_that_goes_on_writing(tmp_path: Path) -> None:
     source = a_source()
     async with hub_in(tmp_path / "old") as service:

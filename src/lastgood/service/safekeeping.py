@@ -102,8 +102,8 @@ def back_up(
             _add(tar, KEY, places.key_file.read_bytes(), at)
             for path in _beside(places):
                 _add(tar, BESIDE + path.name, path.read_bytes(), at)
-            for path in places.configuration:
-                _add(tar, f"{ASIDE}/{path.name}", path.read_bytes(), at)
+            for name, path in _aside(places.configuration).items():
+                _add(tar, f"{ASIDE}/{name}", path.read_bytes(), at)
             with copy.open("rb") as database:
                 tar.addfile(_entry(DATABASE_NAME, copy.stat().st_size, at), database)
         locking.close()
@@ -168,10 +168,23 @@ def _beside(places: Places) -> list[Path]:
         if path.is_file()
         and not path.is_symlink()
         and not path.name.startswith((".", DATABASE_NAME))
+        and path.name not in (KEY, ASIDE)  # of the data folder that is made of this; a key in use is elsewhere then
         and path.absolute() not in known
         and path.stat().st_size <= LARGEST_BESIDE
     ]
     return found[:MOST_BESIDE]
+
+
+def _aside(configuration: Sequence[Path]) -> dict[str, Path]:
+    """The files by the names that they get in ``ASIDE``: none begins with a dot, and none is given twice."""
+    named: dict[str, Path] = {}
+    for path in dict.fromkeys(path.absolute() for path in configuration):
+        name, number = path.name.lstrip(".") or "file", 1
+        while name in named:
+            number += 1
+            name = f"{number}-{path.name.lstrip('.')}"
+        named[name] = path
+    return named
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes, at: datetime) -> None:
