@@ -86,7 +86,7 @@ def _service(url: str) -> NotifyBase:
     from apprise.plugins import url_to_dict
 
     # As Apprise itself reads it: it takes blanks off names, and parts them at semicolons and behind a # as well.
-    parameters = (url_to_dict(url) or {}).get("qsd") or {}
+    parameters = (url_to_dict(url) or {}).get("qsd") or {}  # type: ignore[no-untyped-call]
     if any(key.strip().lower() in READS_FILES for key in parameters):
         raise ConfigError("The address makes the service read a file of this machine; leave that parameter out.")
     service = Apprise.instantiate(url, asset=asset)
