@@ -51,7 +51,7 @@ class Told:
         assert changed == {}, "what was told as ended is lost or was changed"
 
 
-def at_work(field: Field) -> None:
+def at_work(field: Field, chance: random.Random) -> None:
     """Wait until somebody does something, if the hub is there to tell of it: kills shall hit work and not starts."""
     deadline = time.monotonic() + WORK_SECONDS
     while field.is_listening() and time.monotonic() < deadline:
@@ -60,8 +60,7 @@ def at_work(field: Field) -> None:
                 return
         except (LastgoodError, httpx.HTTPError):
             return
-        for machine in field.machines:
-            field.back_up(machine)
+        field.back_up(chance.choice(field.machines))
         time.sleep(0.1)
 
 
@@ -69,7 +68,7 @@ def one_kill(field: Field, chance: random.Random, told: Told) -> str:
     """Ask everybody for a backup, kill somebody at a moment of chance, and have it begin anew."""
     for machine in field.machines:
         field.back_up(machine)
-    at_work(field)
+    at_work(field, chance)
     time.sleep(chance.uniform(0, LONGEST_SECONDS))
     victim = None if chance.random() < HUBS_SHARE else chance.choice(field.machines)
     if victim is not None:
