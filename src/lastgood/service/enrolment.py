@@ -236,9 +236,8 @@ class Enrolment:
         host, parts = self._hosts.get(asked.host_id), asked.parts(self.hub)
         _check_proof(asked.new_key, asked.new_signature, wire.REKEY_CONTEXT, parts)
         if asked.step == "offer":
-            if asked.new_key != host.key:
-                await self._check_held(host, asked, parts)
-            await self._hosts.offer_key(host.id, asked.new_key)
+            held = host.key if asked.new_key == host.key else await self._held(host, asked, parts)
+            await self._hosts.offer_key(host.id, asked.new_key, held)
         elif asked.new_key not in (host.key, host.next_key):
             raise AccessError("The key was not offered before; run lastgood agent rotate-key again.", status=409)
         else:
@@ -247,13 +246,14 @@ class Enrolment:
         signature = sign(self._keys.private_key, wire.REKEYED_CONTEXT, *answer.parts(asked))
         return msgspec.structs.replace(answer, signature=text_of(signature))
 
-    async def _check_held(self, host: Host, asked: Rekey, parts: tuple[bytes, ...]) -> None:
-        """An offer is signed with the key in force; or with one that is in its place already, where the word of that
-        never came here."""
+    async def _held(self, host: Host, asked: Rekey, parts: tuple[bytes, ...]) -> str:
+        """The key that signed an offer: the one in force; or one that is in its place already, where the word of
+        that never came here."""
         if host.next_key is not None and _fits(host.next_key, asked.signature, wire.REKEY_CONTEXT, parts):
             await self._hosts.use_key(host.id, host.next_key)
-            return
+            return host.next_key
         _check_proof(host.key, asked.signature, wire.REKEY_CONTEXT, parts)
+        return host.key
 
     def _digest(self, token: str) -> str:
         return keyed_digest(self._key, "enrolment code", token).hex()

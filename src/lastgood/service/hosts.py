@@ -132,13 +132,15 @@ class Hosts:
         _log.info("host removed", host=host.name, host_id=host_id, by=by)
         return host
 
-    async def offer_key(self, host_id: str, key: str) -> None:
-        """The agent proved this key with the one in force; both let it in from now on."""
-        host = self.get(host_id)
-        if key not in (host.key, host.next_key):
-            now = self._clock()
-            told = HostKeyOffered(at=now, origin=f"agent:{host_id}", host_id=host_id, key=key)
-            await self._take([told], f"key:{ulid(now)}")
+    async def offer_key(self, host_id: str, key: str, held: str) -> None:
+        """The agent proved this key with ``held``, the one in force; both let it in from now on. Raises Gone if
+        another agent was enrolled meanwhile."""
+        async with self._naming:  # an enrolment anew that is under way ends what was proved with the key before
+            host = _of_key(self.get(host_id), held)
+            if key not in (host.key, host.next_key):
+                now = self._clock()
+                told = HostKeyOffered(at=now, origin=f"agent:{host_id}", host_id=host_id, key=key)
+                await self._take([told], f"key:{ulid(now)}")
 
     async def use_key(self, host_id: str, key: str) -> None:
         """The agent proved to hold the key that it had offered: the one before it ends, and so does a connection
