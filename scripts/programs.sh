@@ -127,7 +127,7 @@ get_restic_releases() {
     export LASTGOOD_TEST_RESTIC_RELEASES
 }
 
-# restic's REST server, which newer Debians have; needs what get_restic_releases has prepared.
+# restic's REST server, which newer releases of Debian have; needs what get_restic_releases has prepared.
 get_rest_server() {
     local server=$programs/rest-server/usr/bin/rest-server suite link
     if [ ! -x "$server" ]; then

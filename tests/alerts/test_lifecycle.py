@@ -104,7 +104,9 @@ def test_through_any_history_what_is_open_is_what_is_found(history: list[set[str
     opened: list[str] = []
     for found in history:
         for again in (False, True):
-            facts = reconcile(list(fleet.alerts.values()), map(finding, found), NOW, lambda: f"alert-{next(numbers)}", {})
+            facts = reconcile(
+                list(fleet.alerts.values()), map(finding, found), NOW, lambda: f"alert-{next(numbers)}", {}
+            )
             assert not (again and facts)
             for fact in facts:
                 learn(fleet, fact)
