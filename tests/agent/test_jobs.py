@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from lastgood.agent.files import write_private
 from lastgood.agent.spool import Spool
 from lastgood.agent.trying import Patience
 from lastgood.clock import now
@@ -19,7 +20,7 @@ from lastgood.model.job import Outcome, Run, RunKind
 from lastgood.model.retention import Retention
 from lastgood.tools.restic.command import RETRY_LOCK_SINCE
 from lastgood.tools.restic.driver import Restic
-from lastgood.wire.frames import Assignment, Finished, Held, Locks, RestoreWish, Snapshots, Started
+from lastgood.wire.frames import Assignment, Finished, Held, Locks, LookNow, RestoreWish, Snapshots, Started
 from tests.agent.working import REPOSITORY, SOURCE, Place, finish, run_now, said, working
 from tests.builders import a_run_start, a_source, an_id
 from tests.hub.rig import Rig
@@ -207,6 +208,25 @@ async def test_a_restore_writes_into_an_allowed_folder_and_says_how_to_do_it_by_
     causes = [one.cause for one in (full, nothing, refused, unknown)]
     assert causes == ["target_not_empty", "nothing_restored", "refused_by_policy", "no_snapshot"]
     assert not (place.folder / "elsewhere").exists()
+
+
+async def test_a_file_that_a_hub_may_have_had_restored_tells_restic_no_variables(place: Place) -> None:
+    told = counting(place)
+    (place.folder / "agent-policy.toml").write_text(f'allow_restore = ["{place.folder}/restored"]\n')
+    (place.folder / "restored").mkdir()
+    write_private(place.folder / "restored" / "env", b"RCLONE_CONFIG=/of/the/hub\n")
+    orders = place.orders
+    named = str(place.folder / "restored" / "env")
+    access = msgspec.structs.replace(orders.repositories[0], environment_file=named)
+    rig = Rig(orders=msgspec.structs.replace(orders, repositories=(access,)))
+    async with rig.serving(), working(place, rig.url):
+        run = await ran(rig, "backup", RunKind.BACKUP)
+        assert await rig.roster.send(run.host_id, LookNow(repository_id=access.id, answer_to="ann", access=access))
+        again = await ran(rig, "check", RunKind.CHECK)  # by then it has looked as well
+    for one in (run, again):
+        assert one.outcome is Outcome.FAILED
+        assert "may not be the host's own" in (one.reason or "")
+    assert not told.exists() or set(told.read_text().split()) <= {"version"}
 
 
 async def test_without_a_policy_no_restore_happens_and_the_reason_names_the_file(place: Place) -> None:

@@ -105,6 +105,19 @@ def test_no_way_leads_out_of_the_allowed_folders(tmp_path: Path) -> None:
             policy.restore_target(name)
 
 
+def test_an_environment_file_is_not_taken_from_where_a_hub_has_things_restored(tmp_path: Path) -> None:
+    policy = a_policy(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    for name in (f"{tmp_path}/in/env", f"{tmp_path}/link/deep/env", f"{tmp_path}/x/../in/env"):
+        with pytest.raises(ConfigError, match="may not be the host's own"):
+            policy.check_environment_file(name)
+    with pytest.raises(ConfigError, match="cannot be looked at"):
+        policy.check_environment_file("/\0")
+    for own in (None, f"{tmp_path}/env", f"{tmp_path}/inside"):
+        policy.check_environment_file(own)
+    Policy(restore_folders=(Path("/"),)).check_environment_file(f"{tmp_path}/env")
+
+
 async def test_an_agent_does_not_start_on_a_policy_that_it_cannot_use(tmp_path: Path) -> None:
     place = Place(tmp_path)
     path = written(tmp_path, "allow_restore = what")

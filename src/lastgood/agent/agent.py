@@ -38,6 +38,7 @@ from lastgood.agent.surveyor import CHECK_SECONDS, Surveyor
 from lastgood.agent.tester import Tester
 from lastgood.agent.trying import PATIENCE, Patience
 from lastgood.clock import Clock
+from lastgood.errors import ConfigError
 from lastgood.tools.restic.driver import Restic
 from lastgood.wire.frames import Applied, Assignment, CancelRun, Finished, Frame, LookNow, RepositoryAccess, RunNow
 
@@ -116,8 +117,9 @@ class _Desk:
         self._link: Link | None = None
         self._timetable = Timetable({})
         self._assigned = asyncio.Event()
-        self._surveyor = Surveyor(restic, spool, self._accesses, at)
-        self._tester = Tester(restic, self._tell, at)
+        self._policy = policy
+        self._surveyor = Surveyor(restic, spool, self._accesses, at, self._check)
+        self._tester = Tester(restic, self._tell, at, check=self._check)
         seams = JobSeams(
             assignment=lambda: self._assignment,
             tell=self._tell,
@@ -188,6 +190,14 @@ class _Desk:
             log.warning("run lost", run=left.start.id, begun=left.begun)
             self._jobs.left_open(left.start)
             await self._spool.keep(Finished(run=lost(left)))
+
+    def _check(self, access: RepositoryAccess) -> None:
+        """Raises ConfigError for an access that this host's policy does not allow."""
+        try:
+            policy = self._policy()
+        except ConfigError:
+            return  # looks go on, as backups do
+        policy.check_environment_file(access.environment_file)
 
     async def _receive(self, order: FromHub) -> None:
         match order:

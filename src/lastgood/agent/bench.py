@@ -54,12 +54,16 @@ class Bench:
     @property
     def place(self) -> Place:
         """The repository by its everyday credentials, read anew. Raises ConfigError."""
-        return places.place(self.access)
+        return self._place(admin=False)
 
     @property
     def admin_place(self) -> Place:
         """The repository by the credentials that may delete, where there are such."""
-        return places.place(self.access, admin=True)
+        return self._place(admin=True)
+
+    def _place(self, *, admin: bool) -> Place:
+        self.policy.check_environment_file(self.access.environment_file)
+        return places.place(self.access, admin=admin)
 
     def now(self) -> datetime:
         return self.clock()

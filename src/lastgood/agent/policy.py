@@ -75,6 +75,25 @@ class Policy:
         """How many seconds a run of this kind may take."""
         return self.deadlines.get(kind, DEADLINES[kind])
 
+    def check_environment_file(self, text: str | None) -> None:
+        """Raises ConfigError for one that a hub may have had restored: a hub names it, and what stands in such a
+        file of the host can make programs start."""
+        if text is None:
+            return
+        try:
+            path = Path(text).resolve()
+            folders = [folder.resolve() for folder in self.restore_folders]
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"The environment file {text[:200]!r} cannot be looked at ({error}); mend it."
+            ) from error
+        # Who allows restores everywhere has let a hub do anything, and no place would be left for the file.
+        if any(path.is_relative_to(folder) for folder in folders if folder != folder.parent):
+            raise ConfigError(
+                f"The environment file {path} lies where this host restores to, so it may not be the host's own; put "
+                "it elsewhere."
+            )
+
     def restore_target(self, text: str) -> Path:
         """The folder to restore into: new or empty, below an allowed one. Raises Cannot with the reason.
 

@@ -30,14 +30,20 @@ CHECK_SECONDS = 30.0
 
 
 class Surveyor:
-    """Surveys repositories, a few at once, each by one look at a time."""
+    """Surveys repositories, a few at once, each by one look at a time; ``check`` raises for one that must not be."""
 
     def __init__(
-        self, restic: Restic, spool: Spool, accesses: Callable[[], tuple[RepositoryAccess, ...]], clock: Clock
+        self,
+        restic: Restic,
+        spool: Spool,
+        accesses: Callable[[], tuple[RepositoryAccess, ...]],
+        clock: Clock,
+        check: Callable[[RepositoryAccess], object] = lambda access: None,
     ) -> None:
         self._restic = restic
         self._spool = spool
         self._accesses = accesses
+        self._check = check
         self._clock = clock
         self._next_at: dict[str, datetime] = {}
         self._measured: dict[str, datetime] | None = None
@@ -98,6 +104,7 @@ class Surveyor:
     async def survey(self, access: RepositoryAccess) -> None:
         """Look into a repository and report what was seen."""
         try:
+            self._check(access)
             place = place_of(access)
             probe = await self._restic.probe(place)
             may_be_made = access.initialise and not await self._spool.has_opened(access.id)

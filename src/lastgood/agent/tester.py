@@ -14,7 +14,7 @@ import structlog
 
 from lastgood.agent.places import place
 from lastgood.clock import Clock
-from lastgood.errors import LastgoodError
+from lastgood.errors import ConfigError, LastgoodError
 from lastgood.model.repository import Probe
 from lastgood.tools.restic import survey
 from lastgood.tools.restic.driver import Restic
@@ -27,13 +27,21 @@ SECONDS = 45.0
 
 
 class Tester:
-    """``tell`` sends a word that may be lost."""
+    """``tell`` sends a word that may be lost; ``check`` raises ConfigError for what must not be looked into."""
 
-    def __init__(self, restic: Restic, tell: Callable[[Frame], None], clock: Clock, seconds: float = SECONDS) -> None:
+    def __init__(
+        self,
+        restic: Restic,
+        tell: Callable[[Frame], None],
+        clock: Clock,
+        seconds: float = SECONDS,
+        check: Callable[[RepositoryAccess], object] = lambda access: None,
+    ) -> None:
         self._restic = restic
         self._tell = tell
         self._clock = clock
         self._seconds = seconds
+        self._check = check
         self._looking: set[asyncio.Task[None]] = set()
 
     def begin(self, answer_to: str, access: RepositoryAccess) -> None:
@@ -41,6 +49,11 @@ class Tester:
         if len(self._looking) >= AT_ONCE:
             message = f"This agent looks into {AT_ONCE} repositories for somebody already; ask again in a moment."
             self._tell(Tested(answer_to=answer_to, probe=Probe.UNKNOWN, message=message))
+            return
+        try:
+            self._check(access)
+        except ConfigError as error:
+            self._tell(Tested(answer_to=answer_to, probe=Probe.UNKNOWN, message=str(error)))
             return
         task = asyncio.create_task(self._answer(answer_to, access))
         self._looking.add(task)
