@@ -94,6 +94,7 @@ async def test_what_is_missing_or_too_much_is_said_in_a_sentence(hub: Path, tmp_
         ("backup-hub", to, *where, "--recipient", "age1x", "--passphrase-file", secret): "not both",
         ("backup-hub", to, *where, "--passphrase-file", str(tmp_path / "empty")): "does not hold one key",
         ("backup-hub", str(tmp_path / "no/hub.age"), *where, "--passphrase-file", secret): "cannot be written",
+        ("backup-hub", str(tmp_path), *where, "--passphrase-file", secret): "is a folder; name the file in it",
         ("restore-hub", to, "--data-dir", str(tmp_path / "new"), "--passphrase-file", secret): "cannot be read",
         (
             "restore-hub",

@@ -229,11 +229,16 @@ def _written(name: str) -> Iterator[IO[bytes]]:
         sys.stdout.buffer.flush()
         return
     path = Path(name)
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name the file in it, for example {path / 'hub.age'}.")
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise ConfigError(f"The backup {path} cannot be written ({error.strerror}).") from error
+        raise ConfigError(
+            f"The backup {path} cannot be written ({error.strerror}); name a file in a folder that is "
+            "there and may be written to."
+        ) from error
     try:
         with open(handle, "wb") as file:  # noqa: PTH123 - the descriptor carries flags and mode
             yield file
