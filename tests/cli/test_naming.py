@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from lastgood.cli.ask import NoSuch
+from lastgood.cli.found import mute
 from lastgood.cli.naming import find_source
 from lastgood.model.fact import HostEnrolled, RepositoryConfigured, SourceConfigured
 from tests.builders import NOW, a_host, a_repository, a_source
@@ -43,3 +45,11 @@ async def test_a_source_is_found_by_what_people_call_it(tmp_path: Path) -> None:
             await found("home")
         with pytest.raises(NoSuch, match="no source 'etc'"):
             await found("etc")
+
+
+async def test_a_source_of_an_agent_is_not_muted_since_its_backups_would_end(tmp_path: Path) -> None:
+    async with hub_in(tmp_path) as home:
+        await a_home_with_sources(home)
+        with pytest.raises(NoSuch, match="web-1/home is no found source"):
+            await asyncio.to_thread(mute, "web-1/home", data_dir=tmp_path)
+        assert home.fleet.sources[SOURCES[0].id].archived_by is None

@@ -67,11 +67,16 @@ def mute(
 
     Example: lastgood source mute old-laptop//home
     """
-    from lastgood.cli.ask import asked_hub
-    from lastgood.cli.naming import find_source
+    from lastgood.cli.ask import NoSuch, asked_hub
+    from lastgood.cli.naming import find_source, full_name
 
     with asked_hub(data_dir) as hub:
-        changed = hub.patch(f"/sources/{find_source(hub, source)['id']}", {"archived": not unmute})
+        found = find_source(hub, source)
+        if not found["found"]:  # archived, its agent would stop, which is more than this word says
+            raise NoSuch(
+                f"{full_name(found)} is no found source: an agent backs it up; see lastgood source pause and archive."
+            )
+        changed = hub.patch(f"/sources/{found['id']}", {"archived": not unmute})
     _tell(changed, "is watched again" if unmute else "is muted", as_json)
 
 

@@ -225,7 +225,10 @@ def _keep(body: KeepBody | None) -> Retention | None:
         raise Invalid("keep", "keep.within is written as restic does, for example 14d, 1y6m or 2y5m7d3h.")
     kept = Retention(**counts, within=within)
     if kept.is_empty:
-        raise Invalid("keep", "keep would keep nothing; set at least one of its fields, or null to forget nothing.")
+        raise Invalid(
+            "keep",
+            "This retention (keep) keeps nothing; give one number above 0, or none at all.",
+        )
     return kept
 
 

@@ -64,7 +64,7 @@ async def adopted(
     if not is_repeated:  # the first request with this key has ended the source
         source = _found(view, source_id)
         if owner is None or owner.id == source.id or owner.repository_id != source.repository_id:
-            raise Invalid("into_id", "into_id must be another source of the same repository.")
+            raise Invalid("into_id", "A history goes only to another source of the same repository (into_id).")
         fact = SourceAdopted(at=site.now(), origin=origin(request), source_id=source.id, into_id=owner.id)
         await site.take([fact], request_id)
     after = site.view()

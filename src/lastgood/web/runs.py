@@ -224,7 +224,7 @@ def _restore(body: RestoreBody) -> RestoreWish:
     try:
         RestoreOrder(snapshot_id=snapshot_id, target=body.target, include=body.include)
     except ConfigError as fault:
-        raise Invalid("restore", f"{fault}.") from fault
+        raise Invalid("restore", f"This cannot be restored: {fault}.") from fault
     return RestoreWish(snapshot=body.snapshot, target=body.target, include=tuple(body.include))
 
 
