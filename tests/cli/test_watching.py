@@ -58,7 +58,9 @@ async def test_a_repository_that_cannot_be_read_is_told_with_its_cause(
     with pytest.raises(typer.Exit) as ended:
         tell(repository, [], NOW)
     assert ended.value.exit_code == 1
-    assert capsys.readouterr().err == "It cannot be read: The password is wrong.\n"
+    said = capsys.readouterr().err
+    assert said.startswith("It cannot be read: The password is wrong.\n")
+    assert "lastgood repository set nas" in said
 
 
 async def test_each_series_is_a_line_and_each_finding_a_sentence(

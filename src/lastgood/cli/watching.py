@@ -59,6 +59,12 @@ def tell(repository: dict[str, Any], sources: list[dict[str, Any]], now: datetim
 
     if repository["surveyed_at"] is None:
         typer.echo(f"It cannot be read: {text(repository['reason'] or repository['probe'])}", err=True)
+        name = text(repository["name"])
+        typer.echo(
+            f"{name} stays known and is looked into again; change it with lastgood repository set {name}, or take it "
+            f"out with lastgood repository remove {name}.",
+            err=True,
+        )
         raise typer.Exit(1)
     plural = "" if repository["snapshots"] == 1 else "s"
     typer.echo(f"{repository['snapshots']:,} snapshot{plural} in {len(sources):,} series:")
