@@ -93,6 +93,7 @@ def snooze(
     """
     from lastgood.cli.ask import asked_hub
     from lastgood.cli.durations import moment
+    from lastgood.cli.tables import text
     from lastgood.clock import now
 
     if (for_ is None) != end:
@@ -106,7 +107,7 @@ def snooze(
             paths = [f"/hosts/{hub.find('/hosts', host, 'host')['id']}"]
         for path in paths:
             answer = hub.delete(f"{path}/snooze") if body is None else hub.post(f"{path}/snooze", body)
-    typer.echo("The snooze is over." if body is None else f"Snoozed until {answer['snoozed_until']}.", err=True)
+    typer.echo("The snooze is over." if body is None else f"Snoozed until {text(answer['snoozed_until'])}.", err=True)
 
 
 def _ids(hub: Hub, alerts: list[str] | None, host: str | None) -> list[str]:

@@ -217,4 +217,6 @@ def _word(said: str, option: str, words: tuple[str, ...]) -> str:
 def _status(row: dict[str, Any]) -> str:
     if not row["enabled"]:
         return "off"
-    return f"paused until {row['paused_until']}" if row["paused_until"] else "on"
+    from lastgood.cli.tables import text
+
+    return f"paused until {text(row['paused_until'])}" if row["paused_until"] else "on"

@@ -216,6 +216,7 @@ def pause(
     """
     from lastgood.cli.ask import asked_hub
     from lastgood.cli.naming import find_source
+    from lastgood.cli.tables import text
     from lastgood.clock import now
 
     if (until is None) is not resume:
@@ -223,7 +224,7 @@ def pause(
     end = None if until is None else moment(until, now()).isoformat()
     with asked_hub(data_dir) as hub:
         changed = hub.patch(f"/sources/{find_source(hub, source)['id']}", {"paused_until": end})
-    _tell(changed, "goes on" if resume else f"is paused until {changed['paused_until']}", as_json)
+    _tell(changed, "goes on" if resume else f"is paused until {text(changed['paused_until'])}", as_json)
 
 
 @app.command("archive")

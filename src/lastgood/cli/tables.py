@@ -6,6 +6,7 @@ The one rule: what came from outside is printed as text, never as markup or as w
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,6 +14,9 @@ from typing import Any
 import typer
 
 PIPE_WIDTH = 240
+
+# A moment as the hub tells it; people need no parts of a second.
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z")
 
 
 def show(rows: Iterable[dict[str, Any]], columns: Sequence[tuple[str, str]], *, as_json: bool, nothing: str) -> None:
@@ -42,4 +46,8 @@ def text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return ", ".join(text(one) for one in value) or "-"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    if isinstance(value, str) and (told := _MOMENT.fullmatch(value)):
+        return f"{told[1]}Z"
     return "".join(character if character.isprintable() else "\ufffd" for character in str(value))
