@@ -160,6 +160,7 @@ async def test_a_repository_is_removed_once_nothing_needs_it_and_its_sources_are
 async def test_a_trial_is_made_by_the_hub_where_it_watches_and_refused_where_nobody_can(home: Home) -> None:
     client = home.program()
     watched = put_repository(home.fleet, a_repository("watched", watched_by=HUB))
+    assert "the hub, every" in (await client.get(f"/repositories/{watched.id}")).text
     told = (await client.post(f"/api/v1/repositories/{watched.id}/test", json={})).json()
     assert (told["host_id"], told["probe"], told["reason"]) == (None, "missing", "There is nothing.")
     away = put_host(home.fleet, a_host("away"), online=False)
