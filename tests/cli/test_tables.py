@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lastgood.cli.tables import text
+from lastgood.cli.tables import show, text
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,11 @@ from lastgood.cli.tables import text
 )
 def test_a_moment_has_whole_seconds_and_a_number_one_place(value: object, read: str) -> None:
     assert text(value) == read
+
+
+def test_a_name_that_looks_like_markup_behind_a_backslash_is_printed_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = [r"x\[/x]", r"\[bold]loud", "[red]", ":smile:"]
+    show([{"name": name} for name in names], [("NAME", "name")], as_json=False, nothing="none")
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == ["NAME", *names]

@@ -30,10 +30,11 @@ def show(rows: Iterable[dict[str, Any]], columns: Sequence[tuple[str, str]], *, 
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*(heading for heading, _ in columns), box=None, pad_edge=False, highlight=False)
     for row in found:
-        table.add_row(*(text(row.get(key)).replace("[", r"\[") for _, key in columns))
+        table.add_row(*(Text(text(row.get(key))) for _, key in columns))
     # A pipe has no width: nothing may be cut off there.
     Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
 
