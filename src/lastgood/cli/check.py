@@ -20,6 +20,7 @@ def check_config(config: ConfigFile = None, as_json: Json = False, debug: Debug 
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from lastgood.config.load import render_check
 
@@ -29,7 +30,7 @@ def check_config(config: ConfigFile = None, as_json: Json = False, debug: Debug 
         return
     table = Table("setting", "value", "from", box=None, pad_edge=False, highlight=False)
     for row in rows:
-        table.add_row(*(part.replace("[", r"\[") for part in row))
+        table.add_row(*(Text(part) for part in row))
     # A pipe has no width: nothing may be cut off there.
     Console(width=None if sys.stdout.isatty() else 240).print(table)
 

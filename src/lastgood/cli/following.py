@@ -101,7 +101,7 @@ class _Bar:
 
     def show(self, run: dict[str, Any]) -> None:
         told = run["progress"]
-        what = f"{run['kind']} on {text(run['host'])}: {run['status']}".replace("[", r"\[")
+        what = f"{run['kind']} on {text(run['host'])}: {run['status']}"
         if told is not None and told["fraction"] > 0:
             self._progress.update(self._task, description=what, total=1.0, completed=told["fraction"])
         else:
@@ -116,6 +116,6 @@ def _screen() -> Iterator[_Lines | _Bar]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield _Bar(progress)
