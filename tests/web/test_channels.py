@@ -63,7 +63,7 @@ async def test_what_cannot_be_a_channel_is_refused_with_a_sentence_that_tells_no
         ("webhook", "http://[zanzibar/"): "like https://",
         ("apprise", "nonsense://zanzibar"): "cannot read",
         ("apprise", "syslog://"): "this machine alone",
-        ("apprise", "msteams://a/b/c/?template=/etc/zanzibar"): "read a file",
+        ("apprise", "slack://a/b/c/?template=/etc/zanzibar"): "read a file",
         ("apprise", ""): "no address",
     }
     for (kind, url), words in refused.items():
