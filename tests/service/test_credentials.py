@@ -148,6 +148,30 @@ async def test_changes_at_once_undo_none_of_each_other(tmp_path: Path) -> None:
         assert desk.known(vault).held == (Slot.ADMIN, Slot.EVERYDAY)
 
 
+async def test_the_last_password_is_not_lost_to_two_changes_that_each_leave_the_other_one(tmp_path: Path) -> None:
+    def has_another(before: Repository) -> None:
+        if before.password_file is None:
+            raise ConfigError("Nothing else opens it.")
+
+    async with a_desk(tmp_path) as desk:
+        vault = a_repository(password_file="/p")
+        await desk.credentials.add(vault, HELD, by="ann", **desk.said())
+        desk.open.clear()
+        change = desk.credentials.change(
+            vault.id, lambda before: replace(before, password_file=None), at=NOW, **desk.said()
+        )
+        changing = asyncio.create_task(change)
+        emptying = asyncio.create_task(
+            desk.credentials.hold(vault.id, Slot.EVERYDAY, None, by="ann", at=NOW, **desk.said(), check=has_another)
+        )
+        await asyncio.sleep(0)
+        desk.open.set()
+        await changing
+        with pytest.raises(ConfigError, match="Nothing else"):
+            await emptying
+        assert desk.credentials.access(desk.known(vault), Slot.EVERYDAY) == HELD
+
+
 async def test_an_emptied_slot_and_a_removed_repository_leave_no_row(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         vault, attic = a_repository(), a_repository("attic")

@@ -162,10 +162,13 @@ class Credentials:
         at: datetime,
         origin: str,
         request_id: str,
+        check: Callable[[Repository], object] = lambda before: None,
     ) -> None:
-        """Hold these credentials in the slot from now on; None empties it. Agents are given them at once."""
+        """Hold these credentials in the slot from now on; None empties it. Agents are given them at once. ``check``
+        may raise for the repository as it is when its turn comes."""
         async with self._turn:
             before = self._known(repository_id)
+            check(before)
             slots = self._slots(before)
             if held is None:
                 if slots.pop(slot, None) is None and slot not in before.held:

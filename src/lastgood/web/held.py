@@ -72,14 +72,17 @@ async def hold(request: Request[Any, Any, Any], repository_id: str, slot: Slot, 
     """Fill or empty a slot; for the API and for the form."""
     site = site_of(request)
     repository = site.view().repositories[repository_id]
-    if held is None:
-        _check_openable(site, repository, slot)
-    else:
+    if held is not None:
         await _check_orders(site, repository, slot, held)
     _, request_id = minted(site, request, None)
     by = request.user.name
+
+    def check(before: Repository) -> None:
+        if held is None:
+            _check_openable(site, before, slot)
+
     await site.credentials.hold(
-        repository_id, slot, held, by=by, at=site.now(), origin=origin(request), request_id=request_id
+        repository_id, slot, held, by=by, at=site.now(), origin=origin(request), request_id=request_id, check=check
     )
 
 
