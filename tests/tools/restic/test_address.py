@@ -92,6 +92,7 @@ def test_a_typical_mistake_is_answered_with_its_mend(address: str, mend: str) ->
         "rest:https://user:canary@host/",
         "rest:https://user:can/ary@host/",
         "sftp://user:canary@host/srv",
+        "sftp:user:canary@host:/srv",
         "s3:https://key:canary@host/bucket",
         "rclone:remote,pass=canary:path",
         "azure:container:/path?sig=canary",

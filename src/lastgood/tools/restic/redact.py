@@ -25,6 +25,8 @@ _ASSIGNED = re.compile(
 _HEADER = re.compile(r"(?i)(?P<head>(?:\bauthorization:\s*\w+|\bbearer)\s+)(?P<secret>[^\s\"']+)")
 _PATTERNS = (_ADDRESS, _QUERY, _ASSIGNED, _HEADER)
 
+# Without slashes restic takes what stands before the first colon for the host; who writes this meant a password.
+_SSH_LOGIN = re.compile(r"sftp:[^/:@]+:[^/@]*@[^/]*:")
 _LOGIN = re.compile(r"//[^/:@\[]*:(?P<rest>.*)@", re.DOTALL)
 _PORT = re.compile(r"\d{1,5}/")
 # rclone takes a remote's options within the address.
@@ -71,6 +73,8 @@ def holds_secret(url: str) -> bool:
     Stricter than the patterns for whole texts: a password with a slash in it spoils the address, and is one still.
     """
     login = _LOGIN.search(url)
+    if _SSH_LOGIN.match(url):
+        return True
     if login is not None and not _PORT.match(login["rest"]):
         return True
     return scrub_addresses(url) != url or (not url.startswith("/") and _OPTION.search(url) is not None)
