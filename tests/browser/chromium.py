@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import shutil
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -46,9 +47,11 @@ class Tab:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._numbers = itertools.count(1)
+        self._events: deque[str] = deque(maxlen=1000)
+        """What happened while an answer was waited for: a page may have loaded before the browser answers."""
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """The answer of one command; what the browser says in between is passed over."""
+        """The answer of one command."""
         number = next(self._numbers)
         await self._socket.send(json.dumps({"id": number, "method": method, "params": params}))
         while True:
@@ -58,23 +61,33 @@ class Tab:
                     raise AssertionError(f"{method}: {said['error']}")
                 answer: dict[str, Any] = said["result"]
                 return answer
+            self._events.append(str(said.get("method")))
 
     async def open(self, url: str) -> None:
         """Go there and return when the page has loaded."""
         await self.call("Page.enable")
+        self._events.clear()
         await self.call("Page.navigate", url=url)
         await self._loaded()
 
     async def follow(self, expression: str) -> None:
         """Do something that leads to another page and return when that has loaded."""
         await self.call("Page.enable")
+        self._events.clear()
         await self.call("Runtime.evaluate", expression=expression)
         await self._loaded()
 
     async def _loaded(self) -> None:
+        """Return when another page is there and has loaded; the blank one may still be telling that it has."""
         async with asyncio.timeout(PATIENCE):
-            while json.loads(await self._socket.recv()).get("method") != "Page.loadEventFired":
-                pass
+            for wanted in ("Page.frameNavigated", "Page.loadEventFired"):
+                while await self._event() != wanted:
+                    pass
+
+    async def _event(self) -> str:
+        if self._events:
+            return self._events.popleft()
+        return str(json.loads(await self._socket.recv()).get("method"))
 
     async def size(self, width: int, height: int = 900, *, dark: bool = False) -> None:
         await self.call(
