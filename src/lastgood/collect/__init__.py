@@ -1,0 +1,1 @@
+"""Collectors: they ask backup servers on a timetable, and never on the way of a scrape."""

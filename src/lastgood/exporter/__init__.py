@@ -1,0 +1,1 @@
+"""Composition roots of the stand-alone exporters: one collector with its own ``/metrics``, no hub, no database."""
