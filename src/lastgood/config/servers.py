@@ -1,7 +1,7 @@
 """Servers to collect from: they live in the file or the environment, never in a request and never in the database.
 
-``[pbs]`` is the one unnamed server, ``[pbs.servers.NAME]`` are several; the environment reaches the unnamed one. Comes
-in: their settings. Goes out: what ``tools/pbs`` needs. The one rule: a secret is a ``Secret`` or a path to one.
+``[pbs]`` is the one unnamed server, ``[pbs.servers.NAME]`` are several; the environment reaches the unnamed one.
+Comes in: their settings. Goes out: what ``tools/pbs`` needs. The one rule: a secret is a ``Secret``.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class PbsServer(Struct, frozen=True, kw_only=True):
     """One Proxmox Backup Server. ``name`` is empty for the unnamed one.
 
     ``fingerprint`` pins the certificate: 32 hex pairs, colons or none. ``verify_tls`` False accepts any certificate,
-    with a warning; a pin or a CA file wins over it. ``timeout_seconds`` is the deadline of small calls; calls that list
-    snapshots have their own. ``archived`` and ``targets`` go by patterns of groups as ``fnmatch`` reads them, written
+    with a warning; a pin or a CA file wins over it. ``timeout_seconds`` is the deadline of small calls; those that
+    list snapshots have their own. ``archived`` and ``targets`` go by patterns of groups as ``fnmatch`` reads them, written
     ``store/namespace/type/id`` with as many parts as wanted from the right (``vm/100``, ``main/prod/ct/*``);
     ``targets`` in seconds.
     """
