@@ -22,8 +22,8 @@ class PbsServer(Struct, frozen=True, kw_only=True):
 
     ``fingerprint`` pins the certificate: 32 hex pairs, colons or none. ``verify_tls`` False accepts any certificate,
     with a warning; a pin or a CA file wins over it. ``timeout_seconds`` is the deadline of small calls; those that
-    list snapshots have their own. ``archived`` and ``targets`` go by patterns of groups as ``fnmatch`` reads them, written
-    ``store/namespace/type/id`` with as many parts as wanted from the right (``vm/100``, ``main/prod/ct/*``);
+    list snapshots have their own. ``archived`` and ``targets`` go by patterns of groups as ``fnmatch`` reads them,
+    written ``store/namespace/type/id`` with as many parts as wanted from the right (``vm/100``, ``main/prod/ct/*``);
     ``targets`` in seconds.
     """
 

@@ -143,7 +143,7 @@ class Group:
     """A backup group. ``id`` is ``stable_key("pbs", server, store, namespace, type, id)``.
 
     ``snapshots`` are its finished ones, newest first, as many as are kept; ``finished`` how many there are, None
-    before they were listed. ``last_good`` is complete and did not fail its verification, ``last_complete`` is complete.
+    before they were listed. ``last_good`` is complete and did not fail its verification.
     ``failed_attempts`` counts those since the last good; ``ambiguous`` if they could belong to another namespace.
     """
 
