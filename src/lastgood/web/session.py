@@ -66,7 +66,7 @@ async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
     if handler.opt.get("public"):
         return
     if scope.get(MARK):
-        scope["user"] = Actor(name=LOCAL_ACTOR)
+        scope["user"] = Actor(name=LOCAL_ACTOR, kind="local")
         return
     site = site_of(connection)
     authorization = connection.headers.getall("authorization", [])
@@ -123,7 +123,7 @@ async def find_session(connection: Connection) -> Actor | None:
         touch = partial(accounts.touch_session, digest=digest, seen_at=now, expires_at=now + SESSION_FOR)
         with suppress(StoreError):  # pages are read on a full disk as well; the next request tries again
             await site.write(touch)
-    return Actor(name=user.name, session=digest)
+    return Actor(name=user.name, session=digest, id=user.id)
 
 
 async def begin_session(connection: Connection, user_id: str) -> Cookie:

@@ -32,10 +32,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who asks: a signed-in person by the digest of their session, or the holder of a token without one."""
+    """Who asks: a signed-in person by the digest of their session, or somebody without one.
+
+    ``kind`` is person, token, agent, system or local; ``id`` is the user's or token's, empty for those who have none.
+    """
 
     name: str
     session: str | None = None
+    kind: str = "person"
+    id: str = ""
 
 
 class Ask(Protocol):
