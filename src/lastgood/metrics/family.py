@@ -78,8 +78,9 @@ class Family(Generic[V]):
     """One family. ``name`` is that of its samples, so a counter's ends in ``_total``.
 
     ``reads`` names the other kinds whose change touches its rows. Families with the same ``labels`` function share
-    the text of their labels. ``bounds`` are a histogram's upper bounds, without +Inf. A family whose values change
-    with the clock says by ``aged`` how; its ``value`` then says the same for a frozen moment.
+    the text of their labels; those named in ``optional`` are left out where they are empty, which means the same.
+    ``bounds`` are a histogram's upper bounds, without +Inf. A family whose values change with the clock says by
+    ``aged`` how; its ``value`` then says the same for a frozen moment.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Family(Generic[V]):
     type: Type = Type.GAUGE
     label_names: tuple[str, ...] = ()
     labels: Callable[[V, str], tuple[str, ...]] | None = None
+    optional: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
     aged: Aged[V] | None = None
@@ -121,6 +123,8 @@ def _faults(family: Family[V]) -> Iterator[str]:
         yield "needs label names and a labels function, or neither"
     if len(set(family.label_names)) != len(family.label_names):
         yield "names a label twice"
+    if not set(family.optional) <= set(family.label_names):
+        yield "has an optional label that it does not have"
     for label in family.label_names:
         if not _NAME.fullmatch(label) or label in _RESERVED_LABELS:
             yield f"has the label {label!r}, which is reserved or no label name"

@@ -40,10 +40,11 @@ class Columns:
 
     def __init__(self, families: Sequence[Family[Any]]) -> None:
         self.families = tuple(families)
-        groups: dict[tuple[Any, tuple[str, ...]], int] = {}
-        self.group_of = tuple(groups.setdefault((f.labels, f.label_names), len(groups)) for f in families)
-        self.label_names = tuple(names for _, names in groups)
-        self._labels = tuple(labels for labels, _ in groups)
+        groups: dict[tuple[Any, tuple[str, ...], tuple[str, ...]], int] = {}
+        self.group_of = tuple(groups.setdefault((f.labels, f.label_names, f.optional), len(groups)) for f in families)
+        self.label_names = tuple(names for _, names, _ in groups)
+        self.optional = tuple(optional for _, _, optional in groups)
+        self._labels = tuple(labels for labels, _, _ in groups)
         self._values: tuple[Callable[[Any, str], Any], ...] = tuple(
             family.value if family.aged is None else family.aged.base for family in families
         )
@@ -171,8 +172,10 @@ class Parts:
     # --- lines ----------------------------------------------------------------------------------------------------
 
     def _label_texts(self, row: Row) -> list[str]:
+        columns = self._columns
         return [
-            label_text(names, values) for names, values in zip(self._columns.label_names, row.labels, strict=True)
+            label_text(names, values, optional)
+            for names, values, optional in zip(columns.label_names, row.labels, columns.optional, strict=True)
         ]
 
     def _tail(self, column: int, value: Any) -> Any:

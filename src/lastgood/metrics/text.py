@@ -69,7 +69,7 @@ class _LabelTexts:
 
     def __init__(self) -> None:
         self._ids: dict[tuple[int, str], Sequence[str]] = {}
-        self._labels: dict[tuple[int, str, object, tuple[str, ...]], list[str]] = {}
+        self._labels: dict[tuple[object, ...], list[str]] = {}
 
     def ids(self, family: Family[Any], moment: object) -> Sequence[str]:
         key = (id(moment), family.entity.kind)
@@ -78,14 +78,14 @@ class _LabelTexts:
         return self._ids[key]
 
     def labels(self, family: Family[Any], moment: object) -> list[str]:
-        key = (id(moment), family.entity.kind, family.labels, family.label_names)
+        key = (id(moment), family.entity.kind, family.labels, family.label_names, family.optional)
         if key not in self._labels:
             names, values = family.label_names, family.labels
             ids = self.ids(family, moment)
             if values is None:
                 self._labels[key] = [""] * len(ids)
             else:
-                self._labels[key] = [label_text(names, values(moment, i)) for i in ids]
+                self._labels[key] = [label_text(names, values(moment, i), family.optional) for i in ids]
         return self._labels[key]
 
 
@@ -123,10 +123,11 @@ def _buckets(name: str, label: str, value: Value, edges: Sequence[str]) -> str:
     return "".join([*rows, f"{name}_count{label} {totals[-1]}\n", f"{name}_sum{label}{tail(value.sum)}"])
 
 
-def label_text(names: Sequence[str], values: Sequence[str]) -> str:
+def label_text(names: Sequence[str], values: Sequence[str], optional: Sequence[str] = ()) -> str:
     """``{name="value",...}``, escaped; kept by whoever writes a row more than once."""
-    inner = ",".join([f'{name}="{escaped(value)}"' for name, value in zip(names, values, strict=True)])
-    return f"{{{inner}}}"
+    told = zip(names, values, strict=True)
+    inner = ",".join([f'{name}="{escaped(value)}"' for name, value in told if value or name not in optional])
+    return f"{{{inner}}}" if inner else ""
 
 
 def tail(value: float) -> str:
