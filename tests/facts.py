@@ -24,6 +24,7 @@ from lastgood.model.host import AgentInfo
 from lastgood.model.job import Outcome, RunKind
 from lastgood.model.repository import HUB, Lock, Probe, SnapshotPoint, SnapshotSeries
 from lastgood.model.source import DueMoment, Source
+from lastgood.model.stack import Deploy, DeployStart, StackAction
 from tests.builders import NOW, a_host, a_repository, a_run, a_run_start, a_source, an_alert
 
 TEXT = st.text(st.characters(exclude_categories=[]), max_size=12)
@@ -212,7 +213,43 @@ _ordinary = st.one_of(
         lambda alert: fact.AlertAcknowledged(**_AT, alert_id=alert.id, key=alert.key, by="ann")
     ),
 )
+_deploys = st.builds(
+    lambda host, number, action, outcome, touched, ended_at: Deploy(
+        id=f"deploy-{number}",
+        action=action,
+        outcome=outcome,
+        host_id=host.id,
+        project="shop" if number % 2 else "blog",
+        started_at=ended_at - timedelta(seconds=number),
+        ended_at=ended_at,
+        duration_seconds=float(number),
+        touched=touched,
+    ),
+    st.sampled_from(HOSTS),
+    st.integers(0, 8),
+    st.sampled_from(StackAction),
+    st.sampled_from([Outcome.SUCCESS, Outcome.FAILED, Outcome.LOST, Outcome.CANCELLED]),
+    st.booleans(),
+    _moments,
+)
+_of_stacks = st.one_of(
+    _deploys.map(lambda deploy: fact.DeployFinished(**_AT, deploy=deploy)),
+    _deploys.map(
+        lambda deploy: fact.DeployStarted(
+            **_AT,
+            deploy=DeployStart(
+                id=deploy.id,
+                action=deploy.action,
+                host_id=deploy.host_id,
+                project=deploy.project,
+                started_at=deploy.started_at,
+            ),
+        )
+    ),
+    st.sampled_from(HOSTS).map(lambda host: fact.StackForgotten(**_AT, host_id=host.id, project="shop")),
+)
 _rare = st.one_of(
+    _of_stacks,
     st.builds(
         lambda source, archived_by: fact.SourceConfigured(**_AT, source=replace(source, archived_by=archived_by)),
         _sources,
@@ -279,6 +316,10 @@ def knowledge(fleet: Fleet) -> dict[str, Any]:
         "repository_evidence": fleet.repository_evidence,
         "last_backups": fleet.last_backups,
         "running": fleet.running,
+        "deploying": fleet.deploying,
+        "deploys": fleet.deploys,
+        "deployed_on_host": fleet.deployed_on_host,
+        "deployed_hosts": fleet.deployed_hosts,
         "alerts": fleet.alerts,
         "buckets": fleet.durations.buckets,
         "sums": fleet.durations.sums,

@@ -9,6 +9,7 @@ from typing import TypeVar
 from lastgood.errors import LastgoodError
 from lastgood.fleet.ledger import LedgerRow
 from lastgood.model.alert import AlertKey
+from lastgood.model.stack import StackKey
 
 _T = TypeVar("_T")
 
@@ -28,6 +29,9 @@ class Changes:
     alerts: set[AlertKey] = field(default_factory=set)
     found: set[str] = field(default_factory=set)
     """Sources that a look made, changed or ended; whose evidence alone it changed are in ``sources`` only."""
+    deploys: set[str] = field(default_factory=set)
+    stacks: set[StackKey] = field(default_factory=set)
+    """Stacks whose deploys began, ended or were forgotten."""
     moments: list[LedgerRow] = field(default_factory=list)
     orders: set[str] = field(default_factory=set)
     """Hosts whose agents may have to be told something new."""

@@ -18,6 +18,7 @@ from lastgood.model.host import ABSENT, Host, Presence
 from lastgood.model.job import Run, RunKind, RunStart
 from lastgood.model.repository import NO_REPOSITORY_EVIDENCE, Repository, RepositoryEvidence, RepositoryState
 from lastgood.model.source import NO_EVIDENCE, Evidence, Source, State
+from lastgood.model.stack import DeployStart, StackDeploys, StackKey
 
 START_GRACE = timedelta(minutes=15)
 """How long after a start of our own, silence is no evidence against anybody."""
@@ -64,6 +65,8 @@ class Fleet:
         self.running: dict[str, RunStart] = {}
         self.alerts: dict[AlertKey, Alert] = {}
         self.durations = Durations()
+        self.deploying: dict[str, DeployStart] = {}
+        self.deploys: dict[StackKey, StackDeploys] = {}
         self.counters: Counter[str] = Counter()
         """Totals that survive a restart, by the names of ``fleet/learn.py``."""
 
@@ -78,6 +81,9 @@ class Fleet:
         self.open_alerts_of_host: Counter[str] = Counter()
         self.open_alerts: Counter[Severity] = Counter()
         self.host_ids_by_name: dict[str, str] = {}
+        self.deployed_on_host: dict[str, tuple[str, ...]] = {}
+        self.deployed_hosts: dict[str, tuple[str, ...]] = {}
+        """Project -> the hosts on which a stack of that name was deployed."""
 
         self.judging = Judging()
 
@@ -106,6 +112,8 @@ class Fleet:
         self.open_alerts_of_host = Counter(a.host_id for a in self.alerts.values() if a.host_id is not None)
         self.open_alerts = Counter(alert.severity for alert in self.alerts.values())
         self.host_ids_by_name = {host.name.casefold(): host.id for host in self.hosts.values()}
+        self.deployed_on_host = _grouped(self.deploys)
+        self.deployed_hosts = _grouped((project, host_id) for host_id, project in self.deploys)
 
     # What faces, rules and the judge ask; FleetView answers the same.
 
@@ -165,6 +173,10 @@ class Fleet:
             running_of_source=self.running_of_source.copy(),
             alerts=self.alerts.copy(),
             durations=self.durations.copy(),
+            deploying=self.deploying.copy(),
+            deploys=self.deploys.copy(),
+            deployed_on_host=self.deployed_on_host.copy(),
+            deployed_hosts=self.deployed_hosts.copy(),
             counters=self.counters.copy(),
             sources_of_host=self.sources_of_host.copy(),
             sources_of_repository=self.sources_of_repository.copy(),
@@ -196,6 +208,10 @@ class FleetView:
     running_of_source: Mapping[str, str]
     alerts: Mapping[AlertKey, Alert]
     durations: Durations
+    deploying: Mapping[str, DeployStart]
+    deploys: Mapping[StackKey, StackDeploys]
+    deployed_on_host: Mapping[str, tuple[str, ...]]
+    deployed_hosts: Mapping[str, tuple[str, ...]]
     counters: Mapping[str, int]
     sources_of_host: Mapping[str, tuple[str, ...]]
     sources_of_repository: Mapping[str, tuple[str, ...]]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from lastgood.errors import ConfigError
-from lastgood.fleet import alarms, keys, looked, upkeep
+from lastgood.fleet import alarms, keys, looked, stacks, upkeep
 from lastgood.fleet.adopt import adopted
 from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.expect import revise, revised
@@ -83,6 +83,7 @@ def _host_removed(fleet: Fleet, told: fact.HostRemoved, changes: Changes) -> Non
         fleet.repositories[repository.id] = replace(repository, watched_by=None)
         changes.repositories.add(repository.id)
     alarms.drop_of_host(fleet, host.id, changes)
+    stacks.drop_of_host(fleet, host.id, changes)
     del fleet.hosts[host.id]
     del fleet.host_ids_by_name[host.name.casefold()]
     fleet.last_backups.pop(host.id, None)
@@ -296,4 +297,7 @@ _LEARN: dict[type[fact.Fact], Callable[[Fleet, Any, Changes], None]] = {
     fact.AlertAcknowledged: alarms.acknowledged,
     fact.AlertSnoozed: alarms.snoozed,
     fact.HostSnoozed: alarms.host_snoozed,
+    fact.DeployStarted: stacks.deploy_started,
+    fact.DeployFinished: stacks.deploy_finished,
+    fact.StackForgotten: stacks.stack_forgotten,
 }

@@ -15,6 +15,7 @@ from lastgood.model.host import AgentInfo, Host
 from lastgood.model.job import Run, RunStart
 from lastgood.model.repository import Lock, Probe, Repository, SnapshotSeries
 from lastgood.model.source import DueMoment, Source
+from lastgood.model.stack import Deploy, DeployStart
 
 VERSION = 1
 _AGENT = "agent:"
@@ -204,6 +205,24 @@ class HostSnoozed(Fact):
     by: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployStarted(Fact):
+    deploy: DeployStart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployFinished(Fact):
+    deploy: Deploy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackForgotten(Fact):
+    """Somebody took a stack out of what is told of deploys; the host's containers are not touched."""
+
+    host_id: str
+    project: str
+
+
 FACTS: tuple[type[Fact], ...] = (
     HostEnrolled,
     HostRenamed,
@@ -227,4 +246,7 @@ FACTS: tuple[type[Fact], ...] = (
     AlertAcknowledged,
     AlertSnoozed,
     HostSnoozed,
+    DeployStarted,
+    DeployFinished,
+    StackForgotten,
 )

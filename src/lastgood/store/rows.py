@@ -26,6 +26,8 @@ from lastgood.model.fact import (
     AlertOpened,
     AlertResolved,
     AlertSnoozed,
+    DeployFinished,
+    DeployStarted,
     Fact,
     LocksListed,
     MomentsPassed,
@@ -39,6 +41,7 @@ from lastgood.model.host import Host
 from lastgood.model.job import Run, RunKind, RunStart, Status
 from lastgood.model.repository import Repository, RepositoryEvidence
 from lastgood.model.source import Evidence, Source
+from lastgood.model.stack import DeployStart, StackDeploys
 from lastgood.store.codec import decoder, encode
 from lastgood.store.log import FOLDED_UPTO
 from lastgood.store.records import get_meta, set_meta
@@ -62,6 +65,8 @@ _TELLING = frozenset(
         AlertResolved,
         AlertAcknowledged,
         AlertSnoozed,
+        DeployStarted,
+        DeployFinished,
     }
 )
 """Facts that tell about hosts, repositories and sources but never change those nouns themselves."""
@@ -92,6 +97,10 @@ def rows_of(fleet: Fleet, changes: Changes, told: type[Fact] | None = None) -> d
         rows["running", run_id] = fleet.running.get(run_id)
     for key in changes.alerts:
         rows["alert", encode(key)] = fleet.alerts.get(key)
+    for deploy_id in changes.deploys:
+        rows["deploying", deploy_id] = fleet.deploying.get(deploy_id)
+    for stack in changes.stacks:
+        rows["stack_deploys", encode(stack)] = fleet.deploys.get(stack)
     for source_id in changes.found:
         rows["source", source_id] = fleet.sources.get(source_id)
     if told not in _TELLING:
@@ -213,6 +222,10 @@ def _load_rest(connection: Connection, fleet: Fleet) -> None:
         fleet.last_backups[host.id if host else host_id] = attempt if attempt is not None and attempt == run else run
     for run_id, start in _rows(connection, "running", RunStart):
         fleet.running[run_id] = start
+    for deploy_id, deploy in _rows(connection, "deploying", DeployStart):
+        fleet.deploying[deploy_id] = deploy
+    for _, stack in _rows(connection, "stack_deploys", StackDeploys):
+        fleet.deploys[stack.host_id, stack.project] = stack
     for key, alert in _rows(connection, "alert", Alert):
         fleet.alerts[decoder(AlertKey)(key)] = alert
     for _, durations in _rows(connection, "durations", tuple[_Duration, ...]):
