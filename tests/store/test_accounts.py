@@ -107,3 +107,33 @@ async def test_what_is_over_is_cleared_away(database: Database) -> None:
     await database.write(partial(accounts.add_link, link=link))
     assert await database.write(partial(accounts.trim_accounts, now=NOW + 2 * HOURS)) == 2
     assert await database.read(partial(accounts.find_session, digest="young", now=NOW + 2 * HOURS)) is not None
+
+
+async def test_the_last_admin_who_can_sign_in_is_neither_removed_nor_given_a_lesser_role(database: Database) -> None:
+    others = (
+        replace(ADA, id="u2", name="Invited", password_hash=None),
+        replace(ADA, id="u3", name="Shut out", disabled=True),
+        replace(ADA, id="u4", name="Vera", role="viewer"),
+    )
+    for user in (ADA, *others):
+        assert await database.write(partial(accounts.add_user, user=user))
+    assert not await database.write(partial(accounts.set_role, user_id="u1", role="operator"))
+    assert not await database.write(partial(accounts.remove_user, user_id="u1"))
+    assert await database.write(partial(accounts.set_role, user_id="u1", role="admin"))
+    assert await database.write(partial(accounts.set_role, user_id="u4", role="admin"))
+    assert await database.write(partial(accounts.set_role, user_id="u1", role="operator"))
+    assert not await database.write(partial(accounts.remove_user, user_id="u4"))
+    assert await database.write(partial(accounts.remove_user, user_id="u1"))
+
+
+async def test_a_removed_user_leaves_neither_sessions_nor_links_behind(database: Database) -> None:
+    bob = replace(ADA, id="u2", name="Bob", role="viewer")
+    link = SignInLink(digest="l", purpose="welcome", user_name="Bob", expires_at=NOW + HOURS)
+    for user in (ADA, bob):
+        await database.write(partial(accounts.add_user, user=user))
+    await database.write(partial(accounts.add_session, session=a_session("s", bob)))
+    await database.write(partial(accounts.add_link, link=link))
+    assert await database.write(partial(accounts.remove_user, user_id="u2"))
+    assert await database.read(partial(accounts.find_session, digest="s", now=NOW)) is None
+    assert await database.read(partial(accounts.find_link, digest="l", now=NOW)) is None
+    assert not await database.write(partial(accounts.remove_user, user_id="u2"))

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, Select, delete, func, select, update
+from sqlalchemy import Connection, Row, Select, delete, exists, func, or_, select, true, update
+from sqlalchemy.sql.expression import ColumnElement
 
+from lastgood.auth.roles import ADMIN
 from lastgood.store.schema import insert, sessions, sign_in_links, users
 
 
@@ -96,6 +98,30 @@ def set_disabled(connection: Connection, user_id: str, disabled: bool) -> bool:
         end_sessions(connection, user_id)
     query = update(users).where(users.c.id == user_id).values(disabled=disabled)
     return connection.execute(query).rowcount > 0
+
+
+def set_role(connection: Connection, user_id: str, role: str) -> bool:
+    """Give a user another role; False if there is no such user, or they are the last admin who can sign in."""
+    query = update(users).where(users.c.id == user_id, _is_not_last_admin() if role != ADMIN else true())
+    return connection.execute(query.values(role=role)).rowcount > 0
+
+
+def remove_user(connection: Connection, user_id: str) -> bool:
+    """Remove a user, sessions and links included; False if there is no such user, or they are the last admin."""
+    user = get_user(connection, user_id)
+    gone = connection.execute(delete(users).where(users.c.id == user_id, _is_not_last_admin())).rowcount
+    if user is None or gone == 0:
+        return False
+    end_sessions(connection, user_id)
+    connection.execute(delete(sign_in_links).where(sign_in_links.c.user_name == user.name))
+    return True
+
+
+def _is_not_last_admin() -> ColumnElement[bool]:
+    """Of the row at hand: it is no admin's, or another admin may sign in."""
+    other = users.alias("other")
+    able = (other.c.role == ADMIN, other.c.disabled.is_(False), other.c.password_hash.is_not(None))
+    return or_(users.c.role != ADMIN, exists().where(other.c.id != users.c.id, *able))
 
 
 def add_session(connection: Connection, session: Session) -> None:

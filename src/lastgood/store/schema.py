@@ -33,7 +33,7 @@ from sqlalchemy.types import TypeDecorator
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every revision this program knows, oldest first; a database at any other one belongs to a newer program."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -205,6 +205,43 @@ sign_in_links = Table(
     Column("used_at", Instant),
 )
 
+roles = Table(
+    "roles",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("permissions", Text, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("changed_by", String, nullable=False),
+)
+"""Custom roles; ``permissions`` is a JSON list. The built-in ones stand in ``auth/roles.py``."""
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("live_name", String),
+    Column("role", String, nullable=False),
+    Column("hosts", Text),
+    Column("lookup", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("previous_lookup", String),
+    Column("previous_digest", String),
+    Column("previous_until", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("rotated_at", Instant),
+    Column("expires_at", Instant),
+    Column("used_at", Instant),
+    Column("used_from", String),
+    Column("revoked_at", Instant),
+    Column("revoked_by", String),
+    UniqueConstraint("live_name"),
+    UniqueConstraint("lookup"),
+)
+"""``live_name`` is the folded name until the token is revoked, so that no two in use are called the same; ``hosts``
+is a JSON list of ids, NULL for the whole fleet."""
+
 presence = Table(
     "presence",
     metadata,
@@ -301,6 +338,43 @@ notices = Table(
 )
 """The outbox: one row a notice and channel. ``next_at`` is set while it waits and unset once it is delivered or given
 up. ``body`` is unset while a digest still gathers: ``opened`` and ``resolved`` count what it has gathered."""
+
+
+audit_rows = Table(
+    "audit_rows",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("action", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("begun", BigInteger),
+    Column("actor_kind", String, nullable=False),
+    Column("actor_id", String, nullable=False),
+    Column("actor_name", String, nullable=False),
+    Column("target_kind", String, nullable=False),
+    Column("target_id", String, nullable=False),
+    Column("target_name", String, nullable=False),
+    Column("address", String, nullable=False),
+    Column("request_id", String, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("prev_hash", LargeBinary, nullable=False),
+    Column("row_hash", LargeBinary, nullable=False),
+    Column("seal", LargeBinary, nullable=False),
+    Index("audit_by_moment", "at"),
+    Index("audit_endings", "begun"),
+    Index("audit_of_action", "action", "seq"),
+    Index("audit_of_actor", "actor_id", "seq"),
+    Index("audit_of_target", "target_id", "seq"),
+)
+"""The audit log, columns in the order in which ``auth/chain.py`` hashes them. ``begun`` is the row that this one ends."""
+
+audit_totals = Table(
+    "audit_totals",
+    metadata,
+    Column("action", String, primary_key=True),
+    Column("entries", BigInteger, nullable=False),
+)
+"""How often each action was written since the log began; removing old rows changes none of it."""
 
 
 def storable(text: str) -> str:

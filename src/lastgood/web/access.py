@@ -20,6 +20,7 @@ from litestar.params import FromPath
 from sqlalchemy import Connection
 
 from lastgood.auth.passwords import hash_password, needs_rehash, verify_password
+from lastgood.auth.roles import ADMIN
 from lastgood.errors import AccessError
 from lastgood.ids import ulid
 from lastgood.store import accounts
@@ -45,7 +46,6 @@ from lastgood.web.site import Actor
 WRONG = "Name or password is wrong."
 USED_UP = "This link was used, or its time is over; make a new one with: lastgood user reset"
 LONGEST_USER_NAME = 64
-ADMIN = "admin"
 
 
 @dataclass(slots=True)
@@ -136,11 +136,12 @@ def _redeem(rows: Connection, link: SignInLink, name: str, password_hash: str, n
         return None  # such a link is for the first admin alone
     if accounts.use_link(rows, link.digest, now) is None:
         return None
-    user = accounts.find_user(rows, link.user_name) if link.user_name is not None else None
-    if user is not None:
-        accounts.set_password(rows, user.id, password_hash)
-        return user.id
-    made = User(id=ulid(now), name=link.user_name or name, role=ADMIN, created_at=now, password_hash=password_hash)
+    if link.user_name is not None:
+        user = accounts.find_user(rows, link.user_name)
+        if user is not None:  # else they were removed since
+            accounts.set_password(rows, user.id, password_hash)
+        return None if user is None else user.id
+    made = User(id=ulid(now), name=name, role=ADMIN, created_at=now, password_hash=password_hash)
     accounts.add_user(rows, made)
     return made.id
 
