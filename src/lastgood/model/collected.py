@@ -56,6 +56,8 @@ class CollectedSource:
     schedule: Schedule | None = None
     interval: timedelta | None = None
     habit: Habit | None = None
+    target: timedelta | None = None
+    """Never older than this, as its configuration says."""
     remarks: tuple[str, ...] = ()
     archived: bool = False
     """Its configuration says that nothing more is to come."""
