@@ -149,6 +149,15 @@ class RetentionSettings(Struct, frozen=True, kw_only=True):
     ] = 90
 
 
+class AuditSettings(Struct, frozen=True, kw_only=True):
+    """How long the audit log is kept."""
+
+    days: Annotated[
+        int,
+        Meta(ge=1, description="Days that rows of the audit log are kept; older ones go behind a signed checkpoint."),
+    ] = 400
+
+
 class NoticeSettings(Struct, frozen=True, kw_only=True):
     """Where notices may be sent, and how long; the channels themselves live in the database."""
 
@@ -200,6 +209,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     server: ServerSettings = ServerSettings()
     metrics: MetricsSettings = MetricsSettings()
     retention: RetentionSettings = RetentionSettings()
+    audit: AuditSettings = AuditSettings()
     notices: NoticeSettings = NoticeSettings()
     hub: HubSettings = HubSettings()
     log: LogSettings = LogSettings()

@@ -366,7 +366,7 @@ audit_rows = Table(
     Index("audit_of_actor", "actor_id", "seq"),
     Index("audit_of_target", "target_id", "seq"),
 )
-"""The audit log, columns in the order in which ``auth/chain.py`` hashes them. ``begun`` is the row that this one ends."""
+"""The audit log, columns as ``auth/chain.py`` hashes them. ``begun`` is the row that this one ends."""
 
 audit_totals = Table(
     "audit_totals",

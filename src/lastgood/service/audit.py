@@ -1,0 +1,282 @@
+"""The audit log of a running hub: writes entries, signs heads, lets old rows go behind checkpoints.
+
+Comes in: entries of the web and of the hub's own rounds. Goes out: rows on disk, a signed head beside the secret key,
+one line a day for whoever keeps logs elsewhere. The one rule: ``write`` returns once the row is on disk, so that what
+must not happen unseen is begun behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import structlog
+from sqlalchemy import Connection
+
+from lastgood import __version__
+from lastgood.auth.chain import Head, chain_keys, head_is_signed, sign_checkpoint, sign_head
+from lastgood.auth.identity import KeyPair
+from lastgood.clock import Clock
+from lastgood.config.settings import Settings
+from lastgood.errors import StoreError
+from lastgood.model.audit import ACTIONS, BEGIN, SET_BACK, THE_HUB, Entry
+from lastgood.store import audit as rows
+from lastgood.store import records
+from lastgood.store.copying import was_restored
+from lastgood.store.database import Database
+from lastgood.store.lease import Lease
+
+HEAD_FILE = "audit.head"
+LARGEST_HEAD = 4096
+ROUND_SECONDS = 30.0
+TRIM_EVERY = timedelta(hours=1)
+TELL_EVERY = timedelta(days=1)
+NOTED = "audit.noted"
+
+_log = structlog.get_logger("lastgood.audit")
+
+
+class Noted(msgspec.Struct, frozen=True, kw_only=True):
+    """What was written of things that happen beside the hub, so that a start does not write it again."""
+
+    restored_at: datetime | None = None
+    backed_up_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """How far the log has come; for metrics."""
+
+    seq: int
+    at: datetime
+
+
+def head_files(settings: Settings) -> tuple[Path, ...]:
+    """Where the newest head is kept: beside the secret key, or in the data folder if nothing may be written there."""
+    server = settings.server
+    return tuple(dict.fromkeys((server.key_path.with_name(HEAD_FILE), server.data_dir / HEAD_FILE)))
+
+
+def read_head(path: Path) -> Head | None:
+    """The head in a file; None if there is none that can be read."""
+    try:
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.read(LARGEST_HEAD), type=Head)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+class Audit:
+    """``totals`` are counted since the log began. Raises StoreError where the database refuses."""
+
+    def __init__(
+        self, database: Database, secret_key: bytes, hub_keys: KeyPair, clock: Clock, settings: Settings, lease: Lease
+    ) -> None:
+        self._database = database
+        self._keys = chain_keys(secret_key)
+        self._hub_keys = hub_keys
+        self._clock = clock
+        self._files = head_files(settings)
+        self._keep_for = timedelta(days=settings.audit.days)
+        self._lease = lease
+        self._last: rows.Last | None = None
+        self._kept: int | None = None
+        self._owed: list[Entry] = []
+        self._trim_at: datetime | None = None
+        self._told_at: datetime | None = None
+        self._noted = Noted()
+        self._backed_up_at: Callable[[], datetime | None] = lambda: None
+        self.totals: dict[str, int] = dict.fromkeys(ACTIONS, 0)
+        self.failures = 0
+
+    # --- writing ----------------------------------------------------------------------------------------------
+
+    async def write(self, entry: Entry) -> int:
+        """The number of the row, once it is on disk. Raises StoreError."""
+        append = partial(rows.append, entry=entry, at=self._clock(), keys=self._keys)
+        try:
+            written = await self._database.write(append)
+        except StoreError:
+            self.failures += 1
+            raise
+        if self._last is None or written.seq > self._last.seq:
+            self._last = written
+        if entry.begun is None:
+            self.totals[entry.action] = self.totals.get(entry.action, 0) + 1
+        return written.seq
+
+    async def note(self, entry: Entry) -> None:
+        """Write what has happened already; a log that cannot be written is told, and stops nothing."""
+        try:
+            await self.write(entry)
+        except StoreError as error:
+            _log.error("the audit log could not be written", action=entry.action, error=str(error))
+
+    # --- heads ------------------------------------------------------------------------------------------------
+
+    @property
+    def moment(self) -> Moment | None:
+        """None before the first row."""
+        return None if self._last is None else Moment(seq=self._last.seq, at=self._last.at)
+
+    def head(self) -> Head | None:
+        """How far the log has come, signed now; None before the first row."""
+        if self._last is None:
+            return None
+        return sign_head(self._hub_keys, self._last.seq, self._last.hash, self._clock())
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    async def start(self, backed_up_at: Callable[[], datetime | None] = lambda: None) -> None:
+        """Compare the log with the heads that were kept, and write that the hub begins. Raises StoreError."""
+        self._backed_up_at = backed_up_at
+        kept = await asyncio.to_thread(lambda: [head for path in self._files if (head := read_head(path))])
+        ours = [head for head in kept if head_is_signed(head, self._hub_keys.public_key)]
+        newest = max(ours, key=lambda head: head.seq, default=None)
+        now = self._clock()
+
+        def look(connection: Connection) -> tuple[rows.Last | None, list[Entry], Noted]:
+            noted = _noted(connection)
+            return rows.last(connection), _beginning(connection, noted, newest, self._hub_keys.fingerprint), noted
+
+        self._last, self._owed, self._noted = await self._database.read(look)
+        restored = await self._database.read(was_restored)
+        if restored is not None:
+            self._noted = msgspec.structs.replace(self._noted, restored_at=restored.restored_at)
+        await self._refresh()
+        self._told_at = now
+        await self._pay()
+
+    async def stop(self) -> None:
+        """Write that the hub ends, and keep the last head."""
+        await self.note(Entry(action="hub.stop", who=THE_HUB))
+        await self._keep_head()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self.round()
+            except StoreError as error:
+                _log.error("the audit log's chores were put off", error=str(error))
+            await asyncio.sleep(ROUND_SECONDS)
+
+    async def round(self) -> None:
+        """What is owed, the head beside the key, old rows, and the line of the day. Raises StoreError."""
+        await self._pay()
+        await self._note_backup()
+        await self._trim()
+        await self._refresh()
+        await self._keep_head()
+        self._tell()
+
+    async def _pay(self) -> None:
+        """Write what the start owes; what could not be written is owed on."""
+        while self._owed:
+            await self.write(self._owed[0])
+            del self._owed[0]
+            if not self._owed:
+                await self._note()
+
+    async def _note(self) -> None:
+        text = msgspec.json.encode(self._noted).decode()
+        await self._database.write(lambda connection: records.set_meta(connection, NOTED, text))
+
+    async def _note_backup(self) -> None:
+        made_at = self._backed_up_at()
+        if made_at is None or made_at == self._noted.backed_up_at:
+            return
+        await self.write(Entry(action="hub.backup", who=THE_HUB, details={"made_at": made_at.isoformat()}))
+        self._noted = msgspec.structs.replace(self._noted, backed_up_at=made_at)
+        await self._note()
+
+    async def _trim(self) -> None:
+        now = self._clock()
+        if not self._lease.held("history") or (self._trim_at is not None and now < self._trim_at):
+            return
+        sign = partial(sign_checkpoint, self._hub_keys)
+        trim = partial(rows.trim, before=now - self._keep_for, at=now, keys=self._keys, sign=sign)
+        while await self._database.write(trim) >= rows.MOST_REMOVED:
+            pass
+        self._trim_at = now + TRIM_EVERY
+
+    async def _refresh(self) -> None:
+        """Take over what commands beside the hub have written."""
+        last, totals = await self._database.read(lambda connection: (rows.last(connection), rows.totals(connection)))
+        if last is not None and (self._last is None or last.seq >= self._last.seq):
+            self._last = last
+            self.totals |= totals
+
+    async def _keep_head(self) -> None:
+        head = self.head()
+        if head is None or head.seq == self._kept:
+            return
+        if await asyncio.to_thread(_keep, head, self._files):
+            self._kept = head.seq
+        else:
+            _log.warning("the audit log's head could not be kept", files=[str(path) for path in self._files])
+
+    def _tell(self) -> None:
+        now, head = self._clock(), self.head()
+        if head is None or (self._told_at is not None and now < self._told_at + TELL_EVERY):
+            return
+        self._told_at = now
+        _log.info("audit head", seq=head.seq, hash=head.hash, at=head.at.isoformat(), signature=head.signature)
+
+
+def _noted(connection: Connection) -> Noted:
+    text = records.get_meta(connection, NOTED)
+    return Noted() if text is None else msgspec.json.decode(text, type=Noted)
+
+
+def _beginning(connection: Connection, noted: Noted, head: Head | None, fingerprint: str) -> list[Entry]:
+    """What a start has to write."""
+    last, entries = rows.last(connection), []
+    version = {"version": __version__, "fingerprint": fingerprint}
+    if last is None:
+        entries.append(Entry(action=BEGIN, who=THE_HUB, details=version))
+        if records.alive_at(connection) is None:
+            entries.append(Entry(action="hub.key_made", who=THE_HUB, details={"fingerprint": fingerprint}))
+    restored = was_restored(connection)
+    is_news = restored is not None and restored.restored_at != noted.restored_at
+    made_at = restored.made_at.isoformat() if restored is not None and is_news else None
+    if head is not None and _is_another(connection, last, head):
+        details = {"head_seq": head.seq, "head_hash": head.hash, "restored_from": made_at}
+        entries.append(Entry(action=SET_BACK, who=THE_HUB, details=details))
+        _log.error("the audit log does not hold what its kept head tells", head=head.seq, restored_from=made_at)
+    if made_at is not None:
+        entries.append(Entry(action="hub.restore", who=THE_HUB, details={"made_at": made_at}))
+    return [*entries, Entry(action="hub.start", who=THE_HUB, details={"version": __version__})]
+
+
+def _is_another(connection: Connection, last: rows.Last | None, head: Head) -> bool:
+    """Whether the log is not the one of which the head was signed. A row that is not there any more tells nothing."""
+    if last is None or head.seq > last.seq:
+        return True
+    held = rows.hash_of(connection, head.seq)
+    return held is not None and held.hex() != head.hash
+
+
+def _keep(head: Head, files: Sequence[Path]) -> bool:
+    """Put the head into the first place that takes it."""
+    content = msgspec.json.encode(head) + b"\n"
+    for path in files:
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with open(handle, "wb") as file:  # noqa: PTH123 - the descriptor carries flags and mode
+                file.write(content)
+            draft.rename(path)
+        except OSError:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            continue
+        return True
+    return False
