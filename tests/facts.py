@@ -320,6 +320,8 @@ def knowledge(fleet: Fleet) -> dict[str, Any]:
         "deploys": fleet.deploys,
         "deployed_on_host": fleet.deployed_on_host,
         "deployed_hosts": fleet.deployed_hosts,
+        "docker": fleet.docker,
+        "subjects_of_host": fleet.subjects_of_host,
         "alerts": fleet.alerts,
         "buckets": fleet.durations.buckets,
         "sums": fleet.durations.sums,

@@ -24,7 +24,7 @@ from lastgood.agent import kept, told
 from lastgood.agent.spool_room import make_room
 from lastgood.errors import ConfigError, StoreError, WireError
 from lastgood.ids import ulid
-from lastgood.wire.frames import FRAME_LIMIT, Finished, Report, Said, Started
+from lastgood.wire.frames import FRAME_LIMIT, Docker, Finished, Report, Said, Started
 
 log = structlog.get_logger(__name__)
 
@@ -242,4 +242,6 @@ def _scope(said: Said) -> str | None:
     match said:
         case Started() | Finished():
             return None
+        case Docker(inventory=inventory):
+            return "Docker:engine" if inventory is None else "Docker:inventory"
     return f"{type(said).__name__}:{said.repository_id}"

@@ -32,6 +32,8 @@ class Changes:
     deploys: set[str] = field(default_factory=set)
     stacks: set[StackKey] = field(default_factory=set)
     """Stacks whose deploys began, ended or were forgotten."""
+    docker: set[str] = field(default_factory=set)
+    """Hosts of whose container engine something else is known."""
     moments: list[LedgerRow] = field(default_factory=list)
     orders: set[str] = field(default_factory=set)
     """Hosts whose agents may have to be told something new."""

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from lastgood.fleet.durations import Durations
+from lastgood.fleet.subjects import subjects_of
 from lastgood.model.alert import Alert, AlertKey, Severity
+from lastgood.model.docker import DockerHost, Subject
 from lastgood.model.host import ABSENT, Host, Presence
 from lastgood.model.job import Run, RunKind, RunStart
 from lastgood.model.repository import NO_REPOSITORY_EVIDENCE, Repository, RepositoryEvidence, RepositoryState
@@ -67,6 +69,8 @@ class Fleet:
         self.durations = Durations()
         self.deploying: dict[str, DeployStart] = {}
         self.deploys: dict[StackKey, StackDeploys] = {}
+        self.docker: dict[str, DockerHost] = {}
+        """Host id -> what is known of its container engine."""
         self.counters: Counter[str] = Counter()
         """Totals that survive a restart, by the names of ``fleet/learn.py``."""
 
@@ -84,6 +88,8 @@ class Fleet:
         self.deployed_on_host: dict[str, tuple[str, ...]] = {}
         self.deployed_hosts: dict[str, tuple[str, ...]] = {}
         """Project -> the hosts on which a stack of that name was deployed."""
+        self.subjects_of_host: dict[str, tuple[Subject, ...]] = {}
+        """Host id -> the volumes and bind mounts of its containers."""
 
         self.judging = Judging()
 
@@ -114,6 +120,11 @@ class Fleet:
         self.host_ids_by_name = {host.name.casefold(): host.id for host in self.hosts.values()}
         self.deployed_on_host = _grouped(self.deploys)
         self.deployed_hosts = _grouped((project, host_id) for host_id, project in self.deploys)
+        self.subjects_of_host = {
+            host_id: subjects_of(one.inventory, one.engine)
+            for host_id, one in self.docker.items()
+            if one.listed_at is not None
+        }
 
     # What faces, rules and the judge ask; FleetView answers the same.
 
@@ -177,6 +188,8 @@ class Fleet:
             deploys=self.deploys.copy(),
             deployed_on_host=self.deployed_on_host.copy(),
             deployed_hosts=self.deployed_hosts.copy(),
+            docker=self.docker.copy(),
+            subjects_of_host=self.subjects_of_host.copy(),
             counters=self.counters.copy(),
             sources_of_host=self.sources_of_host.copy(),
             sources_of_repository=self.sources_of_repository.copy(),
@@ -212,6 +225,8 @@ class FleetView:
     deploys: Mapping[StackKey, StackDeploys]
     deployed_on_host: Mapping[str, tuple[str, ...]]
     deployed_hosts: Mapping[str, tuple[str, ...]]
+    docker: Mapping[str, DockerHost]
+    subjects_of_host: Mapping[str, tuple[Subject, ...]]
     counters: Mapping[str, int]
     sources_of_host: Mapping[str, tuple[str, ...]]
     sources_of_repository: Mapping[str, tuple[str, ...]]

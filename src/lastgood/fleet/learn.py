@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from lastgood.errors import ConfigError
-from lastgood.fleet import alarms, keys, looked, stacks, upkeep
+from lastgood.fleet import alarms, docker, keys, looked, stacks, upkeep
 from lastgood.fleet.adopt import adopted
 from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.expect import revise, revised
@@ -84,6 +84,7 @@ def _host_removed(fleet: Fleet, told: fact.HostRemoved, changes: Changes) -> Non
         changes.repositories.add(repository.id)
     alarms.drop_of_host(fleet, host.id, changes)
     stacks.drop_of_host(fleet, host.id, changes)
+    docker.drop_of_host(fleet, host.id, changes)
     del fleet.hosts[host.id]
     del fleet.host_ids_by_name[host.name.casefold()]
     fleet.last_backups.pop(host.id, None)
@@ -300,4 +301,7 @@ _LEARN: dict[type[fact.Fact], Callable[[Fleet, Any, Changes], None]] = {
     fact.DeployStarted: stacks.deploy_started,
     fact.DeployFinished: stacks.deploy_finished,
     fact.StackForgotten: stacks.stack_forgotten,
+    fact.InventoryListed: docker.inventory_listed,
+    fact.EngineReported: docker.engine_reported,
+    fact.SubjectExcluded: docker.subject_excluded,
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lastgood.model.alert import Alert, AlertKey
+from lastgood.model.docker import Engine, Inventory
 from lastgood.model.host import AgentInfo, Host
 from lastgood.model.job import Run, RunStart
 from lastgood.model.repository import Lock, Probe, Repository, SnapshotSeries
@@ -223,6 +224,35 @@ class StackForgotten(Fact):
     project: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryListed(Fact):
+    """A survey of a host's engine: everything that it holds now. ``listed_at`` is by the agent's clock."""
+
+    host_id: str
+    listed_at: datetime
+    engine: Engine
+    inventory: Inventory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineReported(Fact):
+    """How a host's engine stands, while there is nothing new of what it holds."""
+
+    host_id: str
+    seen_at: datetime
+    engine: Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectExcluded(Fact):
+    """A person says that a volume or bind mount of a host needs no backup; ``reason`` None takes that back."""
+
+    host_id: str
+    subject: str
+    reason: str | None
+    by: str
+
+
 FACTS: tuple[type[Fact], ...] = (
     HostEnrolled,
     HostRenamed,
@@ -246,6 +276,9 @@ FACTS: tuple[type[Fact], ...] = (
     AlertAcknowledged,
     AlertSnoozed,
     HostSnoozed,
+    InventoryListed,
+    EngineReported,
+    SubjectExcluded,
     DeployStarted,
     DeployFinished,
     StackForgotten,

@@ -21,6 +21,7 @@ from lastgood.fleet.durations import Durations
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import Changes
 from lastgood.model.alert import Alert, AlertKey
+from lastgood.model.docker import DockerHost
 from lastgood.model.fact import (
     AlertAcknowledged,
     AlertOpened,
@@ -28,7 +29,9 @@ from lastgood.model.fact import (
     AlertSnoozed,
     DeployFinished,
     DeployStarted,
+    EngineReported,
     Fact,
+    InventoryListed,
     LocksListed,
     MomentsPassed,
     RepositoryProbed,
@@ -36,6 +39,7 @@ from lastgood.model.fact import (
     RunFinished,
     RunStarted,
     SnapshotsListed,
+    SubjectExcluded,
 )
 from lastgood.model.host import Host
 from lastgood.model.job import Run, RunKind, RunStart, Status
@@ -67,6 +71,9 @@ _TELLING = frozenset(
         AlertSnoozed,
         DeployStarted,
         DeployFinished,
+        InventoryListed,
+        EngineReported,
+        SubjectExcluded,
     }
 )
 """Facts that tell about hosts, repositories and sources but never change those nouns themselves."""
@@ -101,6 +108,8 @@ def rows_of(fleet: Fleet, changes: Changes, told: type[Fact] | None = None) -> d
         rows["deploying", deploy_id] = fleet.deploying.get(deploy_id)
     for stack in changes.stacks:
         rows["stack_deploys", encode(stack)] = fleet.deploys.get(stack)
+    for host_id in changes.docker:
+        rows["docker", host_id] = fleet.docker.get(host_id)
     for source_id in changes.found:
         rows["source", source_id] = fleet.sources.get(source_id)
     if told not in _TELLING:
@@ -226,6 +235,8 @@ def _load_rest(connection: Connection, fleet: Fleet) -> None:
         fleet.deploying[deploy_id] = deploy
     for _, stack in _rows(connection, "stack_deploys", StackDeploys):
         fleet.deploys[stack.host_id, stack.project] = stack
+    for host_id, docker in _rows(connection, "docker", DockerHost):
+        fleet.docker[host_id] = docker
     for key, alert in _rows(connection, "alert", Alert):
         fleet.alerts[decoder(AlertKey)(key)] = alert
     for _, durations in _rows(connection, "durations", tuple[_Duration, ...]):

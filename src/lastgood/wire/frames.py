@@ -13,6 +13,7 @@ from typing import Annotated
 
 import msgspec
 
+from lastgood.model.docker import Engine, Inventory
 from lastgood.model.host import AgentInfo
 from lastgood.model.job import Run, RunKind, RunStart, Schedule
 from lastgood.model.repository import Lock, Probe, SnapshotSeries
@@ -279,7 +280,15 @@ class Snapshots(msgspec.Struct, frozen=True, kw_only=True, tag="snapshots", tag_
     duplicates: int = 0
 
 
-Said = Started | Finished | Probed | Sized | Locks | Snapshots
+class Docker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="docker", tag_field="kind"):
+    """A survey of the host's engine; ``inventory`` is None while only the engine itself is told of."""
+
+    listed_at: datetime
+    engine: Engine
+    inventory: Inventory | None = None
+
+
+Said = Started | Finished | Probed | Sized | Locks | Snapshots | Docker
 
 
 class Report(Frame, frozen=True, kw_only=True, tag="report"):

@@ -41,6 +41,10 @@ def _of_report(said: Said) -> Iterator[datetime | None]:
         case frames.Locks(listed_at=at, locks=locks):
             yield at
             yield from (lock.created_at for lock in locks)
+        case frames.Docker(listed_at=at, engine=engine, inventory=inventory):
+            yield from (at, engine.restarted_at, engine.silent_since)
+            for container in () if inventory is None else inventory.containers:
+                yield from (container.created_at, container.since)
         case frames.Snapshots(listed_at=at, series=series):
             yield at
             for point in (point for one in series for point in one.newest):

@@ -66,6 +66,19 @@ def translate(said: frames.Said, host_id: str, at: datetime, ahead_seconds: floa
                 truncated=said.truncated,
                 duplicates=said.duplicates,
             )
+        case frames.Docker():
+            if said.inventory is None:
+                return fact.EngineReported(
+                    at=at, origin=origin, host_id=host_id, seen_at=min(said.listed_at, at), engine=said.engine
+                )
+            return fact.InventoryListed(
+                at=at,
+                origin=origin,
+                host_id=host_id,
+                listed_at=min(said.listed_at, at),
+                engine=said.engine,
+                inventory=said.inventory,
+            )
 
 
 def _bound(run: Run, host_id: str, at: datetime, ahead_seconds: float) -> Run:
