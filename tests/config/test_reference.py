@@ -9,9 +9,10 @@ import pytest
 
 from lastgood.config.names import ENVIRONMENT_ALIASES, FILE_ALIASES
 from lastgood.config.reference import render
-from lastgood.config.registry import BY_NAME, SETTINGS
+from lastgood.config.registry import SERVER_SETTINGS, SETTINGS
 from lastgood.config.values import bare_type
 
+ALL = (*SETTINGS, *(setting for some in SERVER_SETTINGS.values() for setting in some))
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
@@ -19,7 +20,7 @@ def test_the_committed_page_is_what_the_settings_say():
     assert PAGE.read_text() == render(), "run scripts/docs"
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda each: each.name)
+@pytest.mark.parametrize("setting", ALL, ids=lambda each: each.name)
 def test_every_setting_has_help_and_stands_on_the_page(setting):
     assert setting.help.endswith(".")
     assert all(name in render() for name in (setting.key, setting.env, setting.help, setting.default_words))
@@ -35,6 +36,7 @@ def test_every_default_is_of_its_kind_and_absence_is_explained(setting):
 
 
 def test_every_foreign_name_leads_to_a_setting_and_no_name_to_two():
-    assert all(alias.setting in BY_NAME for alias in (*ENVIRONMENT_ALIASES, *FILE_ALIASES))
-    names = [name for setting in SETTINGS for name in setting.env_names()]
+    known = {setting.name for setting in ALL}
+    assert all(alias.setting in known for alias in (*ENVIRONMENT_ALIASES, *FILE_ALIASES))
+    names = [name for setting in ALL for name in setting.env_names()]
     assert len(names) == len(set(names))

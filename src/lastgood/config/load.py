@@ -7,7 +7,7 @@ its own), and one value decides each setting: two sayings that differ are an err
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 from lastgood.config.checks import refuse_contradictions, warn
 from lastgood.config.document import parse_document
 from lastgood.config.entries import Entry, from_environment, from_file, from_options, is_guard
+from lastgood.config.gathered import gathered, risks
 from lastgood.config.names import FILE_SUFFIX
-from lastgood.config.registry import SECTIONS, SETTINGS
+from lastgood.config.registry import SECTIONS, SERVER_SETTINGS, SETTINGS, Setting
+from lastgood.config.servers import SERVER_KINDS
 from lastgood.config.settings import Settings
 from lastgood.config.values import parse, shown
 from lastgood.errors import ConfigError
@@ -71,17 +73,30 @@ def load(
     layers = (from_options(options or {}), from_env, _file_entries(environ, read_file, argv_config_path))
     values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     origins = {}
+
+    def decide(setting: Setting) -> Any:
+        value, origins[setting.name] = decided(setting, layers, read_file) or (None, DEFAULT)
+        return value
+
     for setting in SETTINGS:
-        origins[setting.name] = DEFAULT
-        for layer in layers:
-            found = _agreed([entry for entry in layer if entry.setting is setting], read_file)
-            if found is not None:
-                values[setting.section][setting.key], origins[setting.name] = found
-                break
+        value = decide(setting)
+        if origins[setting.name] != DEFAULT:
+            values[setting.section][setting.key] = value
     sections = {name: type(default)(**values[name]) for name, default in _default_sections().items()}
-    settings = Settings(**sections)
+    settings = Settings(**sections, servers=gathered(layers, decide, origins))
     refuse_contradictions(settings, origins)
-    return Loaded(settings=settings, origins=origins, warnings=warnings + warn(settings, origins))
+    return Loaded(
+        settings=settings, origins=origins, warnings=warnings + warn(settings, origins) + risks(settings.servers)
+    )
+
+
+def decided(setting: Setting, layers: Iterable[Sequence[Entry]], read_file: ReadFile) -> tuple[Any, str] | None:
+    """The value in force and where it came from; None if nobody gives one."""
+    for layer in layers:
+        found = _agreed([entry for entry in layer if entry.setting == setting], read_file)
+        if found is not None:
+            return found
+    return None
 
 
 def settings_file(environ: Mapping[str, str], argv_config_path: str | None = None) -> Path | None:
@@ -97,6 +112,12 @@ def render_check(loaded: Loaded) -> list[CheckRow]:
         value = getattr(getattr(loaded.settings, setting.section), setting.key)
         text = shown(value) or f"({setting.unset.replace('`', '')})"
         rows.append(CheckRow(setting.name, text, loaded.origins[setting.name]))
+    for kind in SERVER_KINDS:
+        for server in getattr(loaded.settings.servers, kind.section):
+            prefix = f"{kind.section}.{kind.several}.{server.name}" if server.name else kind.section
+            for setting in SERVER_SETTINGS[kind.section]:
+                text = shown(getattr(server, setting.key)) or f"({setting.unset.replace('`', '')})"
+                rows.append(CheckRow(f"{prefix}.{setting.key}", text, loaded.origins[f"{prefix}.{setting.key}"]))
     return rows
 
 

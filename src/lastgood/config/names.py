@@ -2,7 +2,7 @@
 
 ``registry.py`` joins the table to the settings and ``load.py`` reads by it. The one rule: a foreign name means
 here exactly what it means at home, so a reader that differs from ours stands beside its name.
-Follows restic-manager (environment and YAML keys) and DockMesh (``DOCKMESH_METRICS_AUTH``).
+Follows restic-manager (environment and YAML keys), DockMesh (``DOCKMESH_METRICS_AUTH``) and pbs-exporter.
 """
 
 from __future__ import annotations
@@ -43,7 +43,20 @@ ENVIRONMENT_ALIASES = (
     Alias("RM_SECRET_KEY_FILE", "server.secret_key_file", "restic-manager"),
     Alias("RM_COOKIE_SECURE", "server.cookie_secure", "restic-manager"),
     Alias("DOCKMESH_METRICS_AUTH", "metrics.auth", "DockMesh", only_false_opens),
+    Alias("PBS_EXPORTER__PBS__ENDPOINT", "pbs.endpoint", "pbs-exporter"),
+    Alias("PBS_EXPORTER__PBS__TOKEN_ID", "pbs.token_id", "pbs-exporter"),
+    Alias("PBS_EXPORTER__PBS__TOKEN_SECRET", "pbs.token_secret", "pbs-exporter"),
+    Alias("PBS_EXPORTER__PBS__VERIFY_TLS", "pbs.verify_tls", "pbs-exporter"),
+    Alias("PBS_EXPORTER__PBS__TIMEOUT_SECONDS", "pbs.timeout_seconds", "pbs-exporter"),
+    Alias("PBS_EXPORTER__PBS__SNAPSHOT_HISTORY_LIMIT", "pbs.snapshot_history_limit", "pbs-exporter"),
 )
+
+ONE_UNDERSCORE = {
+    alias.name.replace("__", "_"): alias.name
+    for alias in ENVIRONMENT_ALIASES
+    if alias.name.startswith("PBS_EXPORTER")
+}
+"""Spellings that pbs-exporter's own page shows once; taken, with a warning."""
 
 FILE_ALIASES = (
     Alias("metrics_token", "metrics.token", "restic-manager"),

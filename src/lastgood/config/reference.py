@@ -7,9 +7,11 @@ The one rule: the committed page equals what is made here (a test holds them tog
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 from lastgood.config.names import NOT_SETTINGS
-from lastgood.config.registry import SECTIONS, SETTINGS, Setting
+from lastgood.config.registry import SECTIONS, SERVER_SETTINGS, SETTINGS, Setting
+from lastgood.config.servers import SERVER_KINDS
 
 _HEAD = """# Settings
 
@@ -59,13 +61,23 @@ def render() -> str:
     """The whole page."""
     parts = [_HEAD]
     for section, purpose in SECTIONS.items():
-        rows = "".join(_row(setting) for setting in SETTINGS if setting.section == section)
+        parts.append(_table(section, purpose, (setting for setting in SETTINGS if setting.section == section)))
+    for kind in SERVER_KINDS:
+        parts.append(_table(kind.section, kind.purpose, SERVER_SETTINGS[kind.section]))
         parts.append(
-            f"\n## `[{section}]`\n\n{purpose}\n\n"
-            f"| key | environment | holds | default | meaning |\n| --- | --- | --- | --- | --- |\n{rows}"
+            f"\nThe environment reaches `[{kind.section}]` alone. A `NAME` has letters, digits, `-`, `_` and `.`; "
+            "in TOML one with a dot stands in quotes.\n"
         )
     parts.append(_FOOT.format(names=", ".join(f"`{name}`" for name in NOT_SETTINGS)))
     return "".join(parts)
+
+
+def _table(section: str, purpose: str, settings: Iterable[Setting]) -> str:
+    return (
+        f"\n## `[{section}]`\n\n{purpose}\n\n"
+        "| key | environment | holds | default | meaning |\n| --- | --- | --- | --- | --- |\n"
+        + "".join(map(_row, settings))
+    )
 
 
 def _row(setting: Setting) -> str:

@@ -6,12 +6,14 @@ The one rule: nothing is listed by hand, so a field and its names cannot part.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import NODEFAULT
 from msgspec.structs import fields
 
 from lastgood.config.names import ENVIRONMENT_ALIASES, FILE_ALIASES, FILE_SUFFIX, PREFIX, Alias
+from lastgood.config.servers import SERVER_KINDS
 from lastgood.config.settings import Settings
 from lastgood.config.values import bare_type, shown, words
 from lastgood.secret import Secret
@@ -57,27 +59,41 @@ class Setting:
         return (*plain, *(name + FILE_SUFFIX for name in plain)) if self.secret else plain
 
 
-def _settings() -> tuple[Setting, ...]:
+def settings_of(section: str, struct: type[Any]) -> tuple[Setting, ...]:
+    """The settings of one section, from the fields of its struct; a field without a help line is none."""
     found = []
-    for section in fields(Settings):
-        for field in fields(section.type):
-            (meta,) = field.type.__metadata__
-            name = f"{section.name}.{field.name}"
-            found.append(
-                Setting(
-                    section=section.name,
-                    key=field.name,
-                    kind=field.type,
-                    default=field.default,
-                    unset=(meta.extra or {}).get("unset", ""),
-                    help=meta.description,
-                    env_aliases=tuple(alias for alias in ENVIRONMENT_ALIASES if alias.setting == name),
-                    file_aliases=tuple(alias for alias in FILE_ALIASES if alias.setting == name),
-                )
+    for field in fields(struct):
+        metadata = getattr(field.type, "__metadata__", None)
+        if metadata is None:
+            continue
+        name = f"{section}.{field.name}"
+        default = field.default
+        if default is NODEFAULT:  # there is none, or it is made anew each time
+            default = None if field.default_factory is NODEFAULT else field.default_factory()
+        found.append(
+            Setting(
+                section=section,
+                key=field.name,
+                kind=field.type,
+                default=default,
+                unset=(metadata[0].extra or {}).get("unset", ""),
+                help=metadata[0].description,
+                env_aliases=tuple(alias for alias in ENVIRONMENT_ALIASES if alias.setting == name),
+                file_aliases=tuple(alias for alias in FILE_ALIASES if alias.setting == name),
             )
+        )
     return tuple(found)
 
 
-SETTINGS = _settings()
+_SECTIONS = {section.name: section.type for section in fields(Settings) if section.name != "servers"}
+SETTINGS = tuple(setting for name, struct in _SECTIONS.items() for setting in settings_of(name, struct))
 BY_NAME = {setting.name: setting for setting in SETTINGS}
-SECTIONS = {section.name: section.type.__doc__ or "" for section in fields(Settings)}
+SECTIONS = {name: struct.__doc__ or "" for name, struct in _SECTIONS.items()}
+
+SERVER_SETTINGS = {kind.section: settings_of(kind.section, kind.struct) for kind in SERVER_KINDS}
+"""Those of the unnamed server of each kind, which the environment reaches."""
+
+
+def named(setting: Setting, several: str, name: str) -> Setting:
+    """The same setting of a server with a name."""
+    return replace(setting, section=f"{setting.section}.{several}.{name}", env_aliases=(), file_aliases=())

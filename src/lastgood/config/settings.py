@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from lastgood.config.servers import Servers
 from lastgood.config.values import Listen, Network, Url
 from lastgood.secret import Secret
 
@@ -213,3 +214,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     notices: NoticeSettings = NoticeSettings()
     hub: HubSettings = HubSettings()
     log: LogSettings = LogSettings()
+    servers: Servers = Servers()

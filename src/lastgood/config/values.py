@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import reprlib
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -25,6 +25,10 @@ Network = IPv4Network | IPv6Network
 
 _LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w]{1,100})\]|(?P<host>[^\s:\[\]]{0,253})):(?P<port>[0-9]{1,5})")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f:.]+\]")
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_PART = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*(s|min|m|h|d|w)", re.ASCII)
+_SPAN = re.compile(rf"(?:{_PART.pattern}\s*)+", re.ASCII)
+_MOST_SECONDS = 3660 * 86400
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 2, 100, 100, 100
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -64,7 +68,10 @@ def parse(kind: Any, raw: object, *, textual: bool) -> Any:
     """
     inner = bare_type(kind)
     if get_origin(inner) is tuple:
-        return tuple(map(network, _items(raw)))
+        of_texts = str in get_args(inner)
+        return tuple(map(_pattern if of_texts else network, _items(raw, "texts" if of_texts else "networks")))
+    if get_origin(inner) is Mapping:
+        return _lengths(raw)
     if inner is bool:
         return _flag(raw, textual)
     if inner is int or get_origin(inner) is Literal:
@@ -80,11 +87,14 @@ def words(kind: Any) -> str:
     """What a person is told that a setting of this type holds."""
     inner = bare_type(kind)
     if get_origin(inner) is tuple:
-        return "a list of networks"
+        return "a list of patterns" if str in get_args(inner) else "a list of networks"
+    if get_origin(inner) is Mapping:
+        return "a table of pattern = length of time"
     if get_origin(inner) is Literal:
         return "one of " + ", ".join(map(str, get_args(inner)))
     if inner is int:
-        return f"a whole number of {_least(kind)} or more"
+        most = next((m.le for m in getattr(kind, "__metadata__", ()) if isinstance(m, msgspec.Meta) and m.le), None)
+        return f"a whole number of {_least(kind)} or more" + (f", at most {most}" if most is not None else "")
     return _WORDS[inner]
 
 
@@ -119,6 +129,8 @@ def shown(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple):
         return ", ".join(map(shown, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{pattern}={_length(seconds)}" for pattern, seconds in value.items())
     return str(value)
 
 
@@ -140,12 +152,46 @@ def network(raw: object) -> Network:
     return found
 
 
-def _items(raw: object) -> Iterable[object]:
+def _items(raw: object, what: str) -> Iterable[object]:
     if isinstance(raw, str):
         return [item for item in raw.split(",") if item.strip()]
     if isinstance(raw, list):
         return raw
-    raise ValueError("must be a list of networks")
+    raise ValueError(f"must be a list of {what}")
+
+
+def _pattern(raw: object) -> str:
+    if not isinstance(raw, str) or not raw.strip():
+        raise ValueError(f"holds {_short(raw)}, which is not a pattern such as vm/100 or ct/*")
+    return raw.strip()
+
+
+def _lengths(raw: object) -> dict[str, float]:
+    """A table of pattern and length of time, or ``PATTERN=LENGTH, ...`` as a variable has it."""
+    if isinstance(raw, str):
+        pairs = [item.rpartition("=")[::2] for item in raw.split(",") if item.strip()]
+        raw = dict(pairs)
+        if len(raw) != len(pairs):
+            raise ValueError("names a pattern twice")
+    if not isinstance(raw, Mapping):
+        raise ValueError('must be a table of pattern and length of time, such as "vm/*" = "26h"')
+    return {_pattern(pattern): _seconds(length) for pattern, length in raw.items()}
+
+
+def _seconds(raw: object) -> float:
+    text = raw.strip().lower() if isinstance(raw, str) else ""
+    if not _SPAN.fullmatch(text):
+        raise ValueError(f"holds {_short(raw)}, which is no length of time; write for example 90min, 26h, 2d or 1w")
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    if not 0 < seconds <= _MOST_SECONDS:
+        raise ValueError(f"holds {_short(raw)}; a length of time is more than nothing and at most 3660d")
+    return seconds
+
+
+def _length(seconds: float) -> str:
+    """A length of time as it is written."""
+    unit, size = next(((u, n) for u, n in reversed(_UNITS.items()) if n <= seconds and seconds % n == 0), ("s", 1))
+    return f"{seconds / size:g}{unit}"
 
 
 def _flag(raw: object, textual: bool) -> bool:
@@ -192,11 +238,12 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-_TEXT = {Listen: _listen, Url: _url, Path: _path, Secret: Secret}
+_TEXT: dict[Any, Callable[[str], Any]] = {Listen: _listen, Url: _url, Path: _path, Secret: Secret, str: str.strip}
 _WORDS: dict[Any, str] = {
     Listen: "an address and port",
     Url: "an http or https address",
     Path: "a path",
     Secret: "a secret",
     bool: "true or false",
+    str: "text",
 }
