@@ -167,7 +167,7 @@ def told_by_families(fleet: Any) -> Samples:
     """The values of all families, as a parser gives them, without any writer."""
     found: dict[Key, float] = {}
     for vocabulary in VOCABULARIES:
-        for family in vocabulary.families:
+        for family in (*vocabulary.fleet, *vocabulary.own, *vocabulary.fixed):
             moment: Any = PLAIN if family in (*vocabulary.own, *vocabulary.fixed) else fleet
             for thing_id in family.entity.ids(moment):
                 value = family.value(moment, thing_id)

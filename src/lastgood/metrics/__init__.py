@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lastgood.metrics import backup, dockmesh, own, rm
+from lastgood.metrics import backup, dockmesh, own, pbs, rm
 from lastgood.metrics.family import refuse_clashes
 from lastgood.metrics.vocabulary import Vocabulary
 
@@ -13,6 +13,7 @@ def vocabularies(*, partial_is_success: bool = False) -> tuple[Vocabulary, ...]:
         rm.vocabulary(partial_is_success=partial_is_success),
         backup.VOCABULARY,
         dockmesh.VOCABULARY,
+        pbs.VOCABULARY,
         own.VOCABULARY,
     )
 

@@ -17,6 +17,7 @@ from lastgood.metrics.own_facts import OwnFacts
 from lastgood.metrics.pack import PACKER, Body, Packer, Piece
 from lastgood.metrics.parts import ROWS_A_PART, Columns, Parts
 from lastgood.metrics.reading import Batch, Few, Stand
+from lastgood.metrics.rendition import EMPTY, Rendition
 from lastgood.metrics.text import Format, head, whole
 from lastgood.metrics.vocabulary import Vocabulary
 
@@ -35,6 +36,13 @@ class Wanted:
     names: tuple[str, ...]
     format: Format
     shard: int | None = None
+
+
+class Drawn(NamedTuple):
+    """What collectors drew, as it was last written, and the moment at which a page tells of it."""
+
+    rendition: Rendition
+    at: Instant
 
 
 class Made(NamedTuple):
@@ -105,14 +113,18 @@ class Page:
                         parts.segment(column)
 
     def _is_still(self, vocabulary: Vocabulary) -> bool:
-        return not vocabulary.own and all(family.aged is None for family in vocabulary.fleet)
+        if vocabulary.own or vocabulary.collected is not None:
+            return False
+        return all(family.aged is None for family in vocabulary.fleet)
 
-    def make(self, wanted: Wanted, now: Instant | None, own: Callable[[], OwnFacts]) -> Made:
+    def make(
+        self, wanted: Wanted, now: Instant | None, own: Callable[[], OwnFacts], drawn: Drawn | None = None
+    ) -> Made:
         """The page as of the last batch; ``own`` is asked if it tells of the process."""
         made = self._finished.get(wanted)
         if made is not None:
             return made
-        making = _Making(self, wanted, now, own)
+        making = _Making(self, wanted, now, own, drawn)
         pieces = list(making.pieces())
         made = Made(self._packer.member(pieces), making.rendered, making.parts - making.rendered)
         if not making.moves:
@@ -123,8 +135,15 @@ class Page:
 class _Making:
     """One page while it is put together."""
 
-    def __init__(self, page: Page, wanted: Wanted, now: Instant | None, own: Callable[[], OwnFacts]) -> None:
-        self._page, self._wanted, self._now, self._own = page, wanted, now, own
+    def __init__(
+        self,
+        page: Page,
+        wanted: Wanted,
+        now: Instant | None,
+        own: Callable[[], OwnFacts],
+        drawn: Drawn | None,
+    ) -> None:
+        self._page, self._wanted, self._now, self._own, self._drawn = page, wanted, now, own, drawn
         self.parts = self.rendered = 0
         self.moves = False
         """Whether the next page may differ although no row changed."""
@@ -141,6 +160,8 @@ class _Making:
             if kind == "many":
                 yield self._kept(family, lambda family=family: head(family, format_))  # type: ignore[misc]
                 yield from self._segments(family)
+            elif kind == "collected":
+                yield from self._drawn_rows(family)
             elif kind == "few":
                 yield self._kept(family, lambda family=family: self._few(family))  # type: ignore[misc]
             else:
@@ -157,6 +178,10 @@ class _Making:
             found.extend((f, "few" if f.entity.things is None else "many") for f in vocabulary.fleet)
             found.extend((family, "own") for family in vocabulary.own)
             found.extend((family, "fixed") for family in vocabulary.fixed)
+            if vocabulary.collected is not None:
+                self.moves = True  # what is drawn changes without a word to this page
+                drawn = EMPTY if self._drawn is None else self._drawn.rendition
+                found.extend((family, "collected") for family in vocabulary.collected.families if family in drawn)
         if self._wanted.shard:
             found = [pair for pair in found if pair[1] == "many"]
         return sorted(found, key=lambda pair: pair[0].name)
@@ -192,6 +217,18 @@ class _Making:
             self.parts += len(parts)
             if segment.size:
                 yield segment
+
+    def _drawn_rows(self, family: Family[Any]) -> Iterator[Piece]:
+        """A family that collectors tell, whole: it stands in the first shard."""
+        assert self._drawn is not None
+        format_, rendition = self._wanted.format, self._drawn.rendition
+        self.parts += 1
+        if family.aged is not None:
+            self.rendered += 1
+            yield self._page._packer.piece(rendition.told(family, self._drawn.at, format_))
+            return
+        yield self._kept(family, lambda: head(family, format_))
+        yield rendition.pieces[family.name]
 
     def _told_by_process(self, families: Sequence[Family[Any]]) -> Iterator[Piece]:
         if families:

@@ -19,6 +19,7 @@ Every family that `/metrics` tells, by vocabulary. This page is made from the ta
 How to scrape them is told in [prometheus.md](prometheus.md).
 
 An unknown value is an absent row, never 0. A row stands on one thing (*one row for each*) and vanishes with it.
+A label in brackets is left out where it is empty.
 `?vocabulary=NAME` limits a page to one vocabulary; it may stand there several times.
 """
 
@@ -50,7 +51,7 @@ def _section(vocabulary: Vocabulary) -> str:
 
 
 def _row(family: Family[Any]) -> str:
-    labels = ", ".join(f"`{name}`" for name in family.label_names)
+    labels = ", ".join(f"(`{name}`)" if name in family.optional else f"`{name}`" for name in family.label_names)
     thing = _THINGS.get(family.entity.kind, family.entity.kind)
     meaning = family.help.replace("|", "\\|")
     if family.bounds:

@@ -289,6 +289,8 @@ class PbsPicture:
     at: datetime
     up: bool = False
     reached_at: datetime | None = None
+    fresh_seconds: float = 90.0
+    """For so long after ``reached_at`` the server counts as up, whatever comes of the collector."""
     down_since: datetime | None = None
     message: str | None = None
     expected_off: bool = False

@@ -22,7 +22,7 @@ from lastgood.metrics.entities import instant, upkeep_of
 from lastgood.metrics.family import Instant
 from lastgood.metrics.own_facts import OwnFacts, ProcessFacts
 from lastgood.metrics.pack import PACKER, Packer
-from lastgood.metrics.page import Made, Page, Wanted
+from lastgood.metrics.page import Drawn, Made, Page, Wanted
 from lastgood.metrics.reading import Batch, Reading, columns_of
 from lastgood.metrics.vocabulary import Vocabulary
 from lastgood.web.process import read_process
@@ -46,7 +46,10 @@ _log = structlog.get_logger("lastgood.web.exposition")
 
 
 class Exposition:
-    """``moment`` gives the living fleet, or a frozen view; ``own`` what the process knows of itself, on the loop."""
+    """``moment`` gives the living fleet, or a frozen view; ``own`` what the process knows of itself, on the loop.
+
+    ``drawn`` gives what collectors told, written already (``web/drawings.py``): nobody waits for that to be made.
+    """
 
     def __init__(
         self,
@@ -55,12 +58,13 @@ class Exposition:
         own: Callable[[], OwnFacts],
         vocabularies: Sequence[Vocabulary] = VOCABULARIES,
         process: Callable[[], ProcessFacts] = read_process,
+        drawn: Callable[[], Drawn | None] = lambda: None,
         shards: int = 1,
         packer: Packer = PACKER,
     ) -> None:
         self.names = tuple(vocabulary.name for vocabulary in vocabularies)
         self.shards, self.parts_ahead = shards, 0
-        self._moment, self._own, self._process = moment, own, process
+        self._moment, self._own, self._process, self._drawn = moment, own, process, drawn
         self._vocabularies, self._packer = vocabularies, packer
         self._aged = {v.name for v in vocabularies if any(family.aged is not None for family in v.fleet)}
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="exposition")
@@ -122,10 +126,15 @@ class Exposition:
 
     async def _make(self, wanted: Wanted) -> Made:
         async with self._turn:
-            return await self._work(wanted.names, lambda rendered, now, own: self._made(wanted, rendered, now, own))
+            drawn = self._drawn()
+            return await self._work(
+                wanted.names, lambda rendered, now, own: self._made(wanted, rendered, now, own, drawn)
+            )
 
-    def _made(self, wanted: Wanted, rendered: int, now: Instant | None, own: Callable[[], OwnFacts]) -> Made:
-        made = self._page.make(wanted, now, own)
+    def _made(
+        self, wanted: Wanted, rendered: int, now: Instant | None, own: Callable[[], OwnFacts], drawn: Drawn | None
+    ) -> Made:
+        made = self._page.make(wanted, now, own, drawn)
         return Made(made.body, made.rendered + rendered, max(made.reused - rendered, 0))
 
     # --- ahead ----------------------------------------------------------------------------------------------------
