@@ -1,0 +1,67 @@
+"""Which grants a token lacks, so that a list that is short for want of one is never read as "there is nothing".
+
+Comes in: the answer of ``access/permissions``: what token and user both have, by path. Goes out: sentences such as
+``Datastore.Audit on /datastore/main``. The one rule: a path that is not told has what its nearest told ancestor
+hands down; a path that was closed by NoAccess is not told either, which only its own 403 or ``path=`` can show.
+Outside format: privileges of 3.2 to 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+DATASTORE_AUDIT = "Datastore.Audit"
+SYS_AUDIT = "Sys.Audit"
+REMOTE_AUDIT = "Remote.Audit"
+TAPE_AUDIT = "Tape.Audit"
+
+Held = Mapping[str, Mapping[str, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One grant, and what is not seen without it."""
+
+    privilege: str
+    path: str
+    why: str
+    below: bool = False
+    """Whether it has to reach what lies below the path, too."""
+
+    def __str__(self) -> str:
+        return f"{self.privilege} on {self.path}"
+
+
+NODE = Need(SYS_AUDIT, "/system/status", "the state of the node is refused")
+TASKS = Need(SYS_AUDIT, "/system/tasks", "tasks of others are left out, and the list looks healthy")
+REMOTES = Need(REMOTE_AUDIT, "/remote", "sync jobs are left out", below=True)
+TAPE = Need(TAPE_AUDIT, "/tape", "drives, media and tape jobs are left out", below=True)
+
+
+def datastore(store: str) -> Need:
+    return Need(
+        DATASTORE_AUDIT, f"/datastore/{store}", "capacity, groups or garbage collection are left out", below=True
+    )
+
+
+def may(held: Held, need: Need) -> bool:
+    found = held.get(need.path)
+    if found is not None:
+        return found.get(need.privilege, False) if need.below else need.privilege in found
+    return _handed_down(held, need)
+
+
+def missing(held: Held, stores: Iterable[str]) -> tuple[Need, ...]:
+    """What the token lacks to see everything: of the node, of these datastores, of remotes and tapes."""
+    needs = (NODE, TASKS, *(datastore(store) for store in sorted(stores)), REMOTES, TAPE)
+    return tuple(need for need in needs if not may(held, need))
+
+
+def _handed_down(held: Held, need: Need) -> bool:
+    parts = [part for part in need.path.split("/") if part]
+    for length in range(len(parts) - 1, -1, -1):
+        above = held.get("/" + "/".join(parts[:length]))
+        if above is not None:
+            return above.get(need.privilege, False)
+    return False
