@@ -1,0 +1,293 @@
+"""All that is known of one server's groups and tasks, and what of it is to be looked at again. Does no I/O.
+
+Comes in: rows of groups, snapshots and tasks, as they arrive. Goes out: the mappings of the picture and reports. The
+one rule: a mapping that was given out never changes; what did not change stays the same object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from lastgood.config.servers import SNAPSHOT_ROWS, PbsServer
+from lastgood.model.collected import CollectedSource, SourcesTold
+from lastgood.model.pbs import Group, Job
+from lastgood.model.repository import Habit
+from lastgood.tools.pbs.attempts import attributed
+from lastgood.tools.pbs.groups import GroupKey, Line, cut, is_moved, listed, new_group, read
+from lastgood.tools.pbs.job_shapes import TaskRow
+from lastgood.tools.pbs.jobs import stale_after
+from lastgood.tools.pbs.report import Seen, host_of, is_archived, repository_id, source, target_of
+from lastgood.tools.pbs.rows import Rows
+from lastgood.tools.pbs.shapes import GroupRow
+from lastgood.tools.pbs.tasks import Counted, Finished, Name, TaskBook
+
+Place = tuple[str, str]
+"""Datastore and namespace."""
+
+
+@dataclass(slots=True)
+class Known:
+    """One group. ``rows`` is None before its snapshots were listed; ``mark`` what the list of groups told then,
+    ``told`` what it tells now. ``is_stale``: its snapshots are to be listed again."""
+
+    group: Group
+    told: tuple[int, int]
+    mark: tuple[int, int] | None = None
+    rows: int | None = None
+    times: frozenset[int] = frozenset()
+    habit: Habit | None = None
+    misdated: frozenset[int] = frozenset()
+    is_stale: bool = True
+    source: CollectedSource | None = field(default=None, repr=False)
+
+    @property
+    def key(self) -> GroupKey:
+        return self.group.store, self.group.namespace, self.group.type, self.group.backup_id
+
+
+class Groups:
+    """Changed by one thread at a time; ``shown`` and ``tasks`` may be given away at any moment."""
+
+    def __init__(self, server: PbsServer, counted: Counted, misdated: Mapping[str, frozenset[int]]) -> None:
+        self._server = server
+        self._host = host_of(server)
+        self._places: dict[Place, dict[GroupKey, Known]] = {}
+        self._names: dict[Name, list[Known]] = {}
+        self._misdated = dict(misdated)
+        self._after = 0
+        self._jobs: tuple[Job, ...] = ()
+        self._hidden: frozenset[str] = frozenset()
+        self.shown: Mapping[str, Group] = {}
+        self.book = TaskBook(counted, self._comment_of)
+        self.own_only = False
+        self.truncated = 0
+        self.pending = 0
+
+    @property
+    def misdated(self) -> Mapping[str, frozenset[int]]:
+        return self._misdated
+
+    def places(self, store: str) -> list[Place]:
+        return [place for place in self._places if place[0] == store]
+
+    def stale(self, place: Place) -> tuple[list[GroupKey], int]:
+        """Groups there whose snapshots must be listed again, and how many groups there are."""
+        there = self._places.get(place, {})
+        return [key for key, known in there.items() if known.is_stale], len(there)
+
+    def take_groups(self, place: Place, rows: Rows[GroupRow], now: datetime) -> None:
+        """What the list of a namespace's groups tells; groups that a whole list lacks are gone."""
+        there, shown = self._places.setdefault(place, {}), dict(self.shown)
+        here = set()
+        for row in rows:
+            key = (*place, row.backup_type, row.backup_id)
+            here.add(key)
+            known = there.get(key)
+            mark = (row.backup_count, row.last_backup)
+            if known is None:
+                known = there[key] = self._begun(key, mark)
+                shown[known.group.id] = known.group
+            known.told = mark
+            self._put(known, listed(known.group, row), shown)
+            if row.backup_count == 0 and known.told != known.mark:
+                self._read(known, (), now, shown)
+            elif known.rows is None or is_moved(known.rows, known.times, known.mark, row):
+                known.is_stale = True
+        if rows.is_whole:
+            for key in [key for key in there if key not in here]:
+                self._drop(there.pop(key), shown)
+        self._settle(shown)
+
+    def take_snapshots(self, place: Place, only: GroupKey | None, rows: Rows[Line], now: datetime) -> list[str]:
+        """The snapshots of a namespace, or of one group of it; gives the ids of groups that changed."""
+        there, shown = self._places.get(place, {}), dict(self.shown)
+        by_group: dict[GroupKey, list[Line]] = {}
+        for row in rows:
+            by_group.setdefault((*place, row.type, row.id), []).append(row)
+        before = self.shown
+        keys = [only] if only is not None else list(there)
+        for key in keys:
+            known = there.get(key)
+            found = by_group.get(key, ())
+            if known is not None and (found or rows.is_whole):
+                self._read(known, found, now, shown)
+        self._bound(shown)
+        self._settle(shown)
+        changed = (there[key].group for key in keys if key in there)
+        return [group.id for group in changed if before.get(group.id) is not group]
+
+    def take_tasks(
+        self, running: Iterable[TaskRow], ended: Iterable[TaskRow], now: datetime
+    ) -> tuple[list[Finished], list[CollectedSource]]:
+        """What ended since the last look, and the sources of which tasks tell something new."""
+        finished, touched = self.book.take(running, ended, now)
+        shown = dict(self.shown)
+        open_names = {name for name, all_of in self._names.items() if any(k.group.unfinished_at for k in all_of)}
+        told = []
+        for name in touched | open_names:
+            for known in self._attribute(name, shown):
+                if known.rows is not None and not known.is_stale:
+                    before, known.source = known.source, None
+                    now_told = self._source(known)
+                    if now_told == before:
+                        known.source = before
+                    else:
+                        told.append(now_told)
+        self._settle(shown)
+        return finished, told
+
+    def take_jobs(self, jobs: tuple[Job, ...]) -> None:
+        """How old a verification may be, as verify jobs say."""
+        if jobs == self._jobs:
+            return
+        self._jobs = jobs
+        shown = dict(self.shown)
+        for place, there in self._places.items():
+            seconds = stale_after(jobs, *place)
+            for known in there.values():
+                if known.group.verify_stale_seconds != seconds:
+                    self._put(known, replace(known.group, verify_stale_seconds=seconds), shown)
+        self._settle(shown)
+
+    def hide(self, stores: frozenset[str]) -> None:
+        """Datastores with namespaces that may not be read: a name in them may be another group's as well."""
+        self._hidden = stores
+
+    def touch(self, store: str, namespace: str | None, kind: str | None, backup_id: str | None) -> None:
+        """List these again, although neither count nor last backup moved."""
+        for place, there in self._places.items():
+            if place[0] != store or (namespace is not None and not is_within(place[1], namespace)):
+                continue
+            if namespace is not None and kind is not None and place[1] != namespace:
+                continue
+            for key, known in there.items():
+                if kind is None or key[2:] == (kind, backup_id):
+                    known.is_stale = True
+
+    def drop(self, places: Iterable[Place]) -> None:
+        """Namespaces that are gone."""
+        shown = dict(self.shown)
+        for place in list(places):
+            for known in self._places.pop(place, {}).values():
+                self._drop(known, shown)
+        self._settle(shown)
+
+    def told(self, store: str, listed_at: datetime, *, whole: bool) -> SourcesTold:
+        """All sources of a datastore; those that are to be looked at again are left out, and then it is not whole."""
+        sources = []
+        for place in self.places(store):
+            for known in self._places[place].values():
+                if known.is_stale or known.rows is None:
+                    whole = False
+                else:
+                    sources.append(self._source(known))
+        return SourcesTold(
+            repository_id=repository_id(self._server.name, store),
+            listed_at=listed_at,
+            sources=tuple(sources),
+            whole=whole,
+        )
+
+    def sources(self, ids: Iterable[str], place: Place) -> list[CollectedSource]:
+        wanted = set(ids)
+        return [self._source(known) for known in self._places.get(place, {}).values() if known.group.id in wanted]
+
+    def snapshots(self, store: str) -> int | None:
+        """How many finished snapshots a datastore holds; None before all were listed."""
+        counts = [known.group.finished for place in self.places(store) for known in self._places[place].values()]
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    def _begun(self, key: GroupKey, mark: tuple[int, int]) -> Known:
+        group = new_group(self._server.name, key)
+        group = replace(
+            group,
+            archived=is_archived(self._server, group),
+            target_seconds=target_of(self._server, group),
+            verify_stale_seconds=stale_after(self._jobs, key[0], key[1]),
+        )
+        known = Known(group, mark, misdated=self._misdated.get(group.id, frozenset()))
+        self._names.setdefault(_name(key), []).append(known)
+        return known
+
+    def _read(self, known: Known, rows: Iterable[Line], now: datetime, shown: dict[str, Group]) -> None:
+        most = self._server.snapshot_history_limit
+        reading = read(known.group, rows, now, most=most, after=self._after, misdated=known.misdated)
+        known.rows, known.times, known.habit = reading.rows, reading.times, reading.habit
+        known.mark, known.is_stale, known.source = known.told, False, None
+        if reading.misdated != known.misdated:
+            known.misdated = reading.misdated
+            self._misdated[known.group.id] = reading.misdated
+            self.book.changed = True
+        self._put(known, reading.group, shown)
+        self._attribute(_name(known.key), shown)
+
+    def _attribute(self, name: Name, shown: dict[str, Group]) -> list[Known]:
+        """Give each group of the name what the tasks of the name say."""
+        knowns = self._names.get(name, [])
+        for known, group in zip(knowns, attributed([k.group for k in knowns], self.book.backups(name)), strict=True):
+            self._put(known, group, shown)
+        return knowns
+
+    def _put(self, known: Known, group: Group, shown: dict[str, Group]) -> None:
+        if group is not known.group:
+            known.group, known.source = group, None
+            shown[group.id] = group
+
+    def _drop(self, known: Known, shown: dict[str, Group]) -> None:
+        name = _name(known.key)
+        shown.pop(known.group.id, None)
+        self._misdated.pop(known.group.id, None)
+        left = [other for other in self._names.get(name, []) if other is not known]
+        self._names[name] = left
+        if not left:
+            del self._names[name]
+            self.book.forget(name)
+
+    def _bound(self, shown: dict[str, Group]) -> None:
+        """Keep the newest snapshots of all groups together, as many as are allowed."""
+        if sum(len(group.snapshots) for group in shown.values()) <= SNAPSHOT_ROWS:
+            return
+        times = sorted((int(s.backup_at.timestamp()) for g in shown.values() for s in g.snapshots), reverse=True)
+        self._after = times[SNAPSHOT_ROWS]
+        for there in self._places.values():
+            for known in there.values():
+                self._put(known, cut(known.group, self._after), shown)
+
+    def _settle(self, shown: dict[str, Group]) -> None:
+        self.pending = sum(known.rows is None for there in self._places.values() for known in there.values())
+        if shown != self.shown:
+            self.shown = shown
+            self.truncated = sum((group.finished or 0) - len(group.snapshots) for group in shown.values())
+
+    def _source(self, known: Known) -> CollectedSource:
+        if known.source is None:
+            group, limit, name = known.group, self._server.snapshot_history_limit, _name(known.key)
+            wanted = min(group.finished or 0, limit) if limit else group.finished or 0
+            seen = Seen(
+                habit=known.habit,
+                tasks=tuple(self.book.backups(name)),
+                tasks_at=self.book.read_at,
+                own_only=self.own_only,
+                alone=len(self._names[name]) == 1,
+                misdated=known.misdated,
+                left_out=wanted - len(group.snapshots),
+            )
+            known.source = source(group, self._host, seen)
+        return known.source
+
+    def _comment_of(self, name: Name) -> str:
+        knowns = self._names.get(name, ())
+        if len(knowns) != 1 or name[0] in self._hidden:
+            return ""
+        return knowns[0].group.comment or ""
+
+
+def is_within(namespace: str, parent: str) -> bool:
+    return not parent or namespace == parent or namespace.startswith(f"{parent}/")
+
+
+def _name(key: GroupKey) -> Name:
+    store, _, kind, backup_id = key
+    return store, f"{kind}/{backup_id}"
