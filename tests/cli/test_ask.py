@@ -29,6 +29,7 @@ async def hub_in(folder: Path) -> AsyncIterator[Home]:
     database = open_database(folder)
     home = Home(database)
     await home.ingest.start()
+    await home.know_program()
     server = HubServer(LocalDoor(create_app(home.site)), listen_locally(folder))
     await server.start()
     try:

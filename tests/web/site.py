@@ -19,7 +19,9 @@ import httpx
 
 from lastgood.auth.identity import mint_key_pair
 from lastgood.auth.passwords import hash_password
+from lastgood.auth.roles import BUILT_IN
 from lastgood.auth.secrets import mint_token
+from lastgood.auth.tokens import ENTROPY_BYTES, digest_of, lookup_of, mint
 from lastgood.config.settings import NoticeSettings, ServerSettings, Settings
 from lastgood.errors import Refused
 from lastgood.fleet import judge
@@ -31,6 +33,7 @@ from lastgood.ids import ulid
 from lastgood.model.fact import Fact
 from lastgood.model.job import RunStart
 from lastgood.model.repository import Probe
+from lastgood.service.audit import Audit
 from lastgood.service.channels import Channels
 from lastgood.service.checkpoint import Checkpoint
 from lastgood.service.credentials import Credentials
@@ -38,6 +41,9 @@ from lastgood.service.enrolment import Enrolment
 from lastgood.service.hosts import Hosts
 from lastgood.service.ingest import Ingest
 from lastgood.service.orders import Orders
+from lastgood.service.people import People
+from lastgood.service.roles import Roles
+from lastgood.service.tokens import Tokens
 from lastgood.service.trial import Trials
 from lastgood.store import accounts
 from lastgood.store.accounts import Session, SignInLink, User
@@ -45,17 +51,20 @@ from lastgood.store.database import Database, open_database
 from lastgood.store.lease import AlwaysHeld
 from lastgood.store.log import Append, Mark
 from lastgood.store.telling import Told
+from lastgood.store.tokens import ApiToken, add_token
 from lastgood.web.access import SignInLimits
 from lastgood.web.app import create_app
 from lastgood.web.session import SESSION_FOR, link_digest, session_digest
-from lastgood.web.site import Actor, Site
+from lastgood.web.site import Site
 from lastgood.wire.frames import Progress, RepositoryAccess, Tested
 from tests.builders import NOW, an_id
 
 PASSWORD = "a long enough password"
-TOKEN = "lg_local_for-tests"
+TOKEN = mint(b"a token of the tests".ljust(ENTROPY_BYTES)).reveal()
+"""Of a program that may do everything."""
 ORIGIN = "http://hub.test"
 NOTICES = Settings(notices=NoticeSettings(allowed_networks=(ip_network("127.0.0.1"),)))
+TOKEN_KEY = b"t" * 32
 HUB_KEYS = mint_key_pair(b"h" * 32)
 
 
@@ -88,6 +97,17 @@ class Home:
             self.fleet, self.roster, self.credentials.access, lambda: ulid(self.moment), self._look_here, 5.0
         )
         self.enrolment = Enrolment(database, self.hosts, HUB_KEYS, b"e" * 32, lambda: self.moment)
+        self.audit = Audit(
+            database,
+            b"s" * 32,
+            HUB_KEYS,
+            lambda: self.moment,
+            Settings(server=ServerSettings(data_dir=database.path.parent)),
+            AlwaysHeld(),
+        )
+        self.roles = Roles(database, lambda: self.moment)
+        self.tokens = Tokens(database, self.roles, TOKEN_KEY, lambda: self.moment)
+        self.people = People(database, self.roles, lambda: self.moment)
         self.site = Site(
             now=lambda: self.moment,
             view=lambda: self.fleet.view(),
@@ -102,7 +122,6 @@ class Home:
             look_now=self._look_now,
             progress=lambda: self.progress,
             serve_agent=lambda socket: self.serve(socket),
-            find_token=lambda token: Actor(name="script") if token == TOKEN else None,
             settings=Settings(server=server or ServerSettings()),
             secret_key=b"k" * 32,
             hub_fingerprint="SHA256:abc",
@@ -112,6 +131,10 @@ class Home:
             channels=self.channels,
             hosts=self.hosts,
             enrolment=self.enrolment,
+            roles=self.roles,
+            tokens=self.tokens,
+            people=self.people,
+            audit=self.audit,
         )
 
     def turn(self, **length: float) -> datetime:
@@ -172,6 +195,29 @@ class Home:
         await self.database.write(lambda rows: accounts.add_session(rows, session))
         return self.client(cookies={"lastgood": secret})
 
+    async def know_program(self) -> None:
+        """The token of ``program`` as a row; before it the first request would need the database's writer."""
+        made = ApiToken(
+            id=an_id("script"),
+            name="script",
+            role="admin",
+            lookup=lookup_of(TOKEN) or "",
+            digest=digest_of(TOKEN_KEY, TOKEN),
+            created_at=NOW,
+            created_by="tests",
+        )
+        await self.database.write(lambda rows: add_token(rows, made))
+        await self.tokens.load()
+
+    async def token(self, role: str = "admin", **more: Any) -> str:
+        """The text of a new API token."""
+        name = f"{role} {next(self._numbers)}"
+        made = await self.tokens.create(name, role, "ann", BUILT_IN["admin"], **more)
+        return made.text.reveal()
+
+    def bearing(self, token: str, **options: Any) -> httpx.AsyncClient:
+        return self.client(headers={"Authorization": f"Bearer {token}"}, **options)
+
     def program(self) -> httpx.AsyncClient:
         return self.client(headers={"Authorization": f"Bearer {TOKEN}"})
 
@@ -221,6 +267,7 @@ async def at_home(folder: Path, fleet: Fleet | None = None, server: ServerSettin
     try:
         home = Home(database, fleet, server)
         await home.ingest.start()
+        await home.know_program()
         yield home
         await home.ingest.stop()
     finally:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from lastgood.model.job import Schedule
 from lastgood.web.app import HEADERS, create_app, create_pages
 from tests.web.server import serving
-from tests.web.site import ORIGIN, Home, form_token
+from tests.web.site import ORIGIN, TOKEN, Home, form_token
 
 PUBLIC = {
     ("GET", "/sign-in"),
@@ -92,7 +92,7 @@ async def test_every_other_route_is_closed_to_strangers(home: Home) -> None:
     assert home.asked == []
 
 
-@pytest.mark.parametrize("authorization", ["Bearer wrong", "Bearer", "Basic YTpi", "", "Bearer lg_local_for-tests x"])
+@pytest.mark.parametrize("authorization", ["Bearer wrong", "Bearer", "Basic YTpi", "", f"Bearer {TOKEN} x"])
 async def test_every_other_route_is_closed_to_a_wrong_token(home: Home, authorization: str) -> None:
     client = home.client(headers={"authorization": authorization})
     for method, path in closed(home):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lastgood.auth.networks import Network, client_address, within
 from lastgood.secret import Secret
@@ -21,12 +21,16 @@ METRICS_READ = "metrics.read"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenView:
-    """What the gate needs to know of an API token; ``live`` means neither expired nor revoked."""
+    """What the gate needs to know of an API token; ``live`` means neither expired nor revoked, ``of_hosts`` that it
+    is for single hosts and not for the whole fleet, of which every scrape is."""
 
     id: str
     live: bool
     permissions: frozenset[str]
+    of_hosts: bool = False
 
+
+STATIC = "static token"
 
 FindToken = Callable[[str], TokenView | None]
 """Finds the API token that a presented text belongs to, in memory, by its keyed digest; None if there is none."""
@@ -34,11 +38,15 @@ FindToken = Callable[[str], TokenView | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """The status to answer; ``reason`` is for the log, and ``www_authenticate`` asks for the Bearer challenge."""
+    """The status to answer; ``reason`` is for the log, and ``www_authenticate`` asks for the Bearer challenge.
+    ``presented`` says whose token was right (an API token's id, or ``STATIC``), ``guessed`` that one was wrong."""
 
     status: int
     reason: str
     www_authenticate: bool = False
+    presented: str | None = None
+    guessed: bool = False
+    of_hosts: bool = False
 
     @property
     def granted(self) -> bool:
@@ -93,15 +101,21 @@ class Gate:
 
     def _by_token(self, presented: str, find_token: FindToken) -> Admission:
         if self.token is not None and same_text(self.token.reveal(), presented):
-            return Admission(status=200, reason="static token")
+            return Admission(status=200, reason=STATIC, presented=STATIC)
         found = find_token(presented)
         if found is None:
-            return _unauthorised("wrong bearer token")
-        if not found.live:
-            return _unauthorised(f"API token {found.id} is expired or revoked")
-        if METRICS_READ not in found.permissions:
-            return Admission(status=403, reason=f"API token {found.id} lacks {METRICS_READ}")
-        return Admission(status=200, reason=f"API token {found.id}")
+            return replace(_unauthorised("wrong bearer token"), guessed=True)
+        return replace(_by_api_token(found), presented=found.id)
+
+
+def _by_api_token(found: TokenView) -> Admission:
+    if not found.live:
+        return _unauthorised(f"API token {found.id} is expired or revoked")
+    if METRICS_READ not in found.permissions:
+        return Admission(status=403, reason=f"API token {found.id} lacks {METRICS_READ}")
+    if found.of_hosts:
+        return Admission(status=403, reason=f"API token {found.id} is for single hosts", of_hosts=True)
+    return Admission(status=200, reason=f"API token {found.id}")
 
 
 def bearer(authorization: Sequence[str]) -> str | None:

@@ -34,6 +34,7 @@ from lastgood.hub.socket import Socket
 from lastgood.ids import ulid
 from lastgood.model.fact import AgentReported, Fact, agent_origin
 from lastgood.model.host import AgentInfo
+from lastgood.service.audit import Audit
 from lastgood.service.channels import Channels
 from lastgood.service.checkpoint import Checkpoint, restore
 from lastgood.service.commands import Commands
@@ -47,6 +48,10 @@ from lastgood.service.last_backup import BackupWatch
 from lastgood.service.lookout import Lookout
 from lastgood.service.orders import AT_ONCE, Orders
 from lastgood.service.orphans import orphans
+from lastgood.service.people import People
+from lastgood.service.roles import Roles
+from lastgood.service.tokens import PURPOSE as TOKENS
+from lastgood.service.tokens import Tokens
 from lastgood.service.trial import Trials
 from lastgood.service.upkeep import Upkeep
 from lastgood.service.watch import Watch
@@ -87,6 +92,7 @@ class Service:
         self.fleet = fleet
         self.checkpoint = checkpoint
         self.lease: Lease = AlwaysHeld()
+        self.audit = Audit(database, secret_key, keys, clock, settings, self.lease)
         self.roster = Roster()
         self.ingest = Ingest(database, fleet, checkpoint, self._changed)
         self.watch = Watch(
@@ -102,6 +108,9 @@ class Service:
         self.trials = Trials(fleet, self.roster, self.credentials.access, lambda: ulid(clock()), look_here)
         self.hosts = Hosts(fleet, self.take, clock, database, self.roster)
         self.enrolment = Enrolment(database, self.hosts, keys, subkey(secret_key, "enrolment"), clock)
+        self.roles = Roles(database, clock)
+        self.tokens = Tokens(database, self.roles, subkey(secret_key, TOKENS), clock)
+        self.people = People(database, self.roles, clock)
         self.channels = Channels.of(database, clock, settings, secret_key, self.lease)
         self.backup_watch = BackupWatch(settings.server.data_dir)
         self.heartbeat = Heartbeat(
@@ -136,6 +145,8 @@ class Service:
                 fleet, checkpoint = await restore(database)
                 service = cls(settings, clock, database, secret_key, keys, fleet, checkpoint, steady)
                 await service.credentials.load()
+                await service.roles.load()
+                await service.tokens.load()
                 await service._remember_presence(clock())
                 await service.watch.start()
         except BaseException:
@@ -166,6 +177,7 @@ class Service:
         taking = await self.ingest.start()
         url = str(self.settings.server.public_url)
         await self.database.write(lambda connection: records.set_meta(connection, records.PUBLIC_URL, url))
+        await self._begin_audit()
         rounds = (
             ("watch", self.watch.run),
             ("checkpoint", self.checkpoint.run),
@@ -175,12 +187,20 @@ class Service:
             ("lookout", self.lookout.run),
             ("commands", self.commands.run),
             ("notices", self.channels.outbox.run),
+            ("tokens", self.tokens.run),
+            ("audit", self.audit.run),
         )
         self._tasks = [asyncio.create_task(run(), name=name) for name, run in rounds]
         for task in (*taking, *self._tasks):
             task.add_done_callback(self._round_ended)
         self.ready = True
         _log.info("hub started", hosts=len(self.fleet.hosts), sources=len(self.fleet.sources))
+
+    async def _begin_audit(self) -> None:
+        try:
+            await self.audit.start(lambda: self.backup_watch.made_at)
+        except StoreError as error:  # a full disk keeps no hub from telling what it knows
+            _log.error("the audit log could not be begun; it is tried again", error=str(error))
 
     async def broken(self) -> None:
         """Return when a round has ended by itself. States would then be told that nobody judges any more, so whoever
@@ -205,6 +225,8 @@ class Service:
         try:
             await self.ingest.stop()
             await self.upkeep.note()
+            await self.tokens.note()
+            await self.audit.stop()
             await self.checkpoint.save()
         except StoreError as error:
             _log.error("the last checkpoint could not be written; the next start folds the log", error=str(error))

@@ -7,7 +7,7 @@ decided in memory, and losing old rows changes no state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,10 +68,12 @@ def list_runs(
     kind: RunKind | None = None,
     status: Status | None = None,
     outcome: Outcome | None = None,
+    hosts: Collection[str] | None = None,
     after: Cursor | None = None,
     limit: int = PAGE,
 ) -> RunPage:
-    """Ended runs, newest first; ``after`` is the ``more`` of the page before. Those under way are in the fleet."""
+    """Ended runs, newest first, of ``hosts`` alone if they are given; ``after`` is the ``more`` of the page before.
+    Those under way are in the fleet."""
     query = select(runs.c.body).where(runs.c.ended_at.is_not(None))
     for column, wanted in (
         (runs.c.source_id, source_id),
@@ -83,6 +85,8 @@ def list_runs(
     ):
         if wanted is not None:
             query = query.where(column == str(wanted))
+    if hosts is not None:
+        query = query.where(runs.c.host_id.in_(sorted(hosts)))
     query = _page(query, runs.c.ended_at, runs.c.id, after, limit)
     read = decoder(Run)
     found = tuple(read(body) for (body,) in connection.execute(query))
@@ -133,6 +137,7 @@ def list_alerts(
     *,
     host_id: str | None = None,
     rule: str | None = None,
+    hosts: Collection[str] | None = None,
     after: Cursor | None = None,
     limit: int = PAGE,
 ) -> AlertPage:
@@ -142,6 +147,8 @@ def list_alerts(
         query = query.where(alerts.c.host_id == host_id)
     if rule is not None:
         query = query.where(alerts.c.rule == rule)
+    if hosts is not None:
+        query = query.where(alerts.c.host_id.in_(sorted(hosts)))
     query = _page(query, alerts.c.opened_at, alerts.c.id, after, limit)
     found = tuple(
         PastAlert(**{**row, "severity": Severity(row["severity"])}) for row in connection.execute(query).mappings()

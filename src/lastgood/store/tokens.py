@@ -69,10 +69,20 @@ def list_tokens(connection: Connection) -> list[ApiToken]:
 
 
 def rotate_token(
-    connection: Connection, token_id: str, *, lookup: str, digest: str, now: datetime, previous_until: datetime
+    connection: Connection,
+    token_id: str,
+    *,
+    lookup: str,
+    digest: str,
+    now: datetime,
+    previous_until: datetime,
+    expires: tuple[datetime | None] | None = None,
 ) -> ApiToken | None:
-    """Give a token another text; the one it had is taken until ``previous_until``. None if it is gone or revoked."""
+    """Give a token another text; the one it had is taken until ``previous_until``. ``expires`` holds another end of
+    its life. None if it is gone or revoked."""
     query = update(api_tokens).where(api_tokens.c.id == token_id, api_tokens.c.revoked_at.is_(None))
+    if expires is not None:
+        query = query.values(expires_at=expires[0])
     changed = connection.execute(
         query.values(
             previous_lookup=api_tokens.c.lookup,
@@ -83,13 +93,6 @@ def rotate_token(
             rotated_at=now,
         )
     )
-    return _get(connection, token_id) if changed.rowcount else None
-
-
-def set_expiry(connection: Connection, token_id: str, expires_at: datetime | None) -> ApiToken | None:
-    """Have a token last until another moment; None if it is gone or revoked."""
-    query = update(api_tokens).where(api_tokens.c.id == token_id, api_tokens.c.revoked_at.is_(None))
-    changed = connection.execute(query.values(expires_at=expires_at))
     return _get(connection, token_id) if changed.rowcount else None
 
 

@@ -25,8 +25,9 @@ from lastgood.errors import AccessError
 from lastgood.ids import ulid
 from lastgood.store import accounts
 from lastgood.store.accounts import SignInLink, User
+from lastgood.web.door import guesses
 from lastgood.web.faults import TooMany
-from lastgood.web.limits import Attempts, address_key
+from lastgood.web.limits import Attempts, Guesses, address_key
 from lastgood.web.render import page, redirect
 from lastgood.web.session import (
     begin_session,
@@ -51,14 +52,16 @@ LONGEST_USER_NAME = 64
 @dataclass(slots=True)
 class SignInLimits:
     """One a running application; a name's limit is wider than all that one address may try in its time, so that a
-    stranger alone cannot lock its owner out. The last three are for machines on their way in (``web/machines.py``):
-    codes, new announcements, and questions about them, of which a hundred machines behind one address ask many."""
+    stranger alone cannot lock its owner out. The next three are for machines on their way in (``web/machines.py``):
+    codes, new announcements, and questions about them, of which a hundred machines behind one address ask many;
+    ``tokens`` counts wrong bearer tokens."""
 
     by_address: Attempts = field(default_factory=lambda: Attempts(20, timedelta(minutes=5)))
     by_name: Attempts = field(default_factory=lambda: Attempts(100, timedelta(minutes=15)))
     enrolling: Attempts = field(default_factory=lambda: Attempts(60, timedelta(minutes=5)))
     announcing: Attempts = field(default_factory=lambda: Attempts(30, timedelta(minutes=5)))
     asking: Attempts = field(default_factory=lambda: Attempts(1500, timedelta(minutes=1)))
+    tokens: Guesses = field(default_factory=guesses)
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
 

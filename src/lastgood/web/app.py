@@ -41,9 +41,10 @@ from lastgood.web import (
     sources,
 )
 from lastgood.web.faults import HANDLERS
+from lastgood.web.guard import admit
 from lastgood.web.reference import describe
 from lastgood.web.render import Json
-from lastgood.web.session import admit, check_form, is_secure
+from lastgood.web.session import check_form, is_secure
 from lastgood.web.site import Site
 
 __all__ = ["Site", "create_app"]

@@ -44,6 +44,7 @@ async def runs(
         kind=kind,
         status=status,
         outcome=outcome,
+        hosts=site.only,
         after=_decode(cursor),
         limit=limit,
     )
@@ -60,6 +61,8 @@ async def run(site: Site, view: FleetView, run_id: str) -> tuple[RunReading, str
     if found is None:
         return None
     row, log = found
+    if site.only is not None and row.host_id not in site.only:
+        return None
     if isinstance(row, Run):
         return reader.ended_reading(view, row), log
     view = site.view()  # it may have begun since the caller's was made; a run that lasts is not lost
@@ -85,7 +88,7 @@ async def alerts(
 ) -> tuple[list[AlertReading], str | None]:
     """Alerts, open and resolved."""
     found = await site.read_in_step(
-        partial(history.list_alerts, host_id=host_id, rule=rule, after=_decode(cursor), limit=limit)
+        partial(history.list_alerts, host_id=host_id, rule=rule, hosts=site.only, after=_decode(cursor), limit=limit)
     )
     return [reader.past_alert_reading(view, row) for row in found.alerts], _encode(found.more)
 

@@ -12,13 +12,15 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from lastgood.errors import ConfigError
+from lastgood.auth.roles import OF_RUNS
+from lastgood.errors import AccessError, ConfigError
 from lastgood.fleet.fleet import FleetView
 from lastgood.hub.wishes import Wish
 from lastgood.model.job import Outcome, RunKind, RunStart, Status
 from lastgood.tools.restic.orders import RestoreOrder, check_subset
 from lastgood.web import lists, past, reader
 from lastgood.web.faults import Invalid, Missing
+from lastgood.web.guard import require
 from lastgood.web.lists import RunList
 from lastgood.web.readings import RunReading
 from lastgood.web.render import page, redirect
@@ -113,6 +115,7 @@ async def start_run_page(request: Request[Any, Any, Any]) -> Response[bytes]:
         check_subset=said.get("check_subset"),
     )
     site = site_of(request)
+    require(request, OF_RUNS[kind])
     return redirect(f"/runs/{await site.start_run(_wish(body, site.view()), request.user.name, None)}")
 
 
@@ -180,6 +183,9 @@ async def start_run(
     request: Request[Any, Any, Any], data: JSONBody[NewRun], idempotency_key: IdempotencyKey = None
 ) -> RunStarted:
     site = site_of(request)
+    require(request, OF_RUNS[data.kind])
+    if site.only is not None and data.source_id is None:
+        raise AccessError("A token for single hosts starts runs of sources; name one.")
     key = None if idempotency_key is None else minted(site, request, idempotency_key)[1]
     return RunStarted(run_id=await site.start_run(_wish(data, site.view()), request.user.name, key))
 

@@ -1,8 +1,8 @@
-"""Who asks, and whether the form is ours: the guard before every route, sessions, cookies and form tokens.
+"""Browsers that signed in: sessions, cookies and form tokens. ``web/guard.py`` stands before the routes.
 
-Comes in: a connection. Goes out: an ``Actor`` in its scope, or ``NotSignedIn``. The one rule: a route is closed
-unless it says ``opt={"public": True}``, and an unsafe request without a bearer token needs our origin and our
-form token. Cookies follow RFC 6265bis (``__Host-`` prefix); a form token is masked anew for each page.
+Comes in: a connection. Goes out: the ``Actor`` of its session, or None. The one rule: a cookie alone changes nothing;
+a request that does carries our origin and our form token as well. Cookies follow RFC 6265bis (``__Host-`` prefix); a
+form token is masked anew for each page.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ from urllib.parse import urlsplit
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
-from litestar.handlers.base import BaseRouteHandler
 from sqlalchemy import Connection as Rows
 
-from lastgood.auth.gate import bearer, same_text
+from lastgood.auth.gate import same_text
 from lastgood.auth.networks import Address, client_address, external_scheme
 from lastgood.auth.secrets import keyed_digest
 from lastgood.errors import AccessError, StoreError
 from lastgood.store import accounts
-from lastgood.web.local import MARK
+from lastgood.web.narrow import narrowed
 from lastgood.web.site import Actor, Site
 from lastgood.web.words import printable
 
@@ -37,9 +36,6 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 SESSION_FOR = timedelta(hours=24)
 EXTEND_AFTER = timedelta(minutes=10)
 """A session is written anew at most this often."""
-
-LOCAL_ACTOR = "local"
-"""Whoever uses the commands on the hub's own machine, by its local socket."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _MASK_BYTES = 32
@@ -55,33 +51,10 @@ class NotSignedIn(AccessError):
 
 
 def site_of(connection: Connection) -> Site:
+    """The site, as far as whoever asks may see it."""
     site: Site = connection.app.state.site
-    return site
-
-
-async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
-    """The guard of the whole application; leaves the ``Actor`` (None on public routes) in the scope."""
-    scope: dict[str, Any] = connection.scope  # type: ignore[assignment]
-    scope["user"] = scope["auth"] = None
-    if handler.opt.get("public"):
-        return
-    if scope.get(MARK):
-        scope["user"] = Actor(name=LOCAL_ACTOR, kind="local")
-        return
-    site = site_of(connection)
-    authorization = connection.headers.getall("authorization", [])
-    if authorization:
-        presented = bearer(authorization)
-        actor = site.find_token(presented) if presented is not None else None
-        if actor is None:
-            raise NotSignedIn("The bearer token is not known here; ask for a new one.")
-        scope["user"] = actor
-        return
-    session = await find_session(connection)
-    if session is None:
-        empty = await site.read(accounts.count_users) == 0
-        raise NotSignedIn("Sign in first, or send a bearer token.", empty=empty)
-    scope["user"] = session
+    actor: Actor | None = connection.scope.get("user")
+    return site if actor is None or actor.hosts is None else narrowed(site, actor.hosts)
 
 
 async def check_form(request: Request[Any, Any, Any]) -> None:
@@ -123,7 +96,7 @@ async def find_session(connection: Connection) -> Actor | None:
         touch = partial(accounts.touch_session, digest=digest, seen_at=now, expires_at=now + SESSION_FOR)
         with suppress(StoreError):  # pages are read on a full disk as well; the next request tries again
             await site.write(touch)
-    return Actor(name=user.name, session=digest, id=user.id)
+    return Actor(name=user.name, session=digest, id=user.id, permissions=site.roles.permissions(user.role))
 
 
 async def begin_session(connection: Connection, user_id: str) -> Cookie:

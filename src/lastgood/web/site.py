@@ -19,11 +19,15 @@ from lastgood.hub.socket import Socket
 from lastgood.hub.wishes import Wish
 from lastgood.model.fact import Fact
 from lastgood.model.job import RunStart
+from lastgood.service.audit import Audit
 from lastgood.service.channels import Channels
 from lastgood.service.credentials import Credentials
 from lastgood.service.enrolment import Enrolment
 from lastgood.service.hosts import Hosts
 from lastgood.service.orders import Orders
+from lastgood.service.people import People
+from lastgood.service.roles import Roles
+from lastgood.service.tokens import Tokens
 from lastgood.service.trial import Trials
 from lastgood.wire.frames import Progress
 
@@ -35,12 +39,19 @@ class Actor:
     """Who asks: a signed-in person by the digest of their session, or somebody without one.
 
     ``kind`` is person, token, agent, system or local; ``id`` is the user's or token's, empty for those who have none.
+    ``hosts`` are those that a token is for, None for the whole fleet.
     """
 
     name: str
     session: str | None = None
     kind: str = "person"
     id: str = ""
+    permissions: frozenset[str] = frozenset()
+    hosts: frozenset[str] | None = None
+
+    def may(self, *permissions: str) -> bool:
+        """Whether they have one of these."""
+        return not self.permissions.isdisjoint(permissions)
 
 
 class Ask(Protocol):
@@ -63,8 +74,8 @@ class Site:
     with a sentence if it cannot be done at present; ``run_now`` returns the run's id, as does
     ``start_run``, which starts nothing new for a request key that was seen before; ``queued`` are runs that were
     asked for and have not begun. ``secret_key`` is the subkey
-    for sessions, links and forms. ``find_token`` recognises bearer tokens; None means a wrong one. ``serve_agent``
-    returns when the connection is over.
+    for sessions, links and forms. ``serve_agent`` returns when the connection is over. ``only`` are the hosts that
+    whoever asks may see, None for all; ``view`` and ``queued`` are narrowed to them already.
     """
 
     now: Clock
@@ -80,7 +91,6 @@ class Site:
     look_now: Callable[[str], Awaitable[None]]
     progress: Callable[[], Mapping[str, Progress]]
     serve_agent: Callable[[Socket], Awaitable[None]]
-    find_token: Callable[[str], Actor | None]
     settings: Settings
     secret_key: bytes
     hub_fingerprint: str
@@ -90,3 +100,8 @@ class Site:
     channels: Channels
     hosts: Hosts
     enrolment: Enrolment
+    roles: Roles
+    tokens: Tokens
+    people: People
+    only: frozenset[str] | None = None
+    audit: Audit

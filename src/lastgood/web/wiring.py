@@ -16,6 +16,7 @@ from lastgood.metrics import vocabularies
 from lastgood.metrics.own_facts import ChannelFacts, HeartbeatFacts, IngestFacts, OwnFacts, StoreFacts
 from lastgood.model.fact import Fact
 from lastgood.service.service import Service
+from lastgood.web.access import SignInLimits
 from lastgood.web.app import create_app
 from lastgood.web.asgi import App
 from lastgood.web.door import Door
@@ -23,7 +24,7 @@ from lastgood.web.exposition import Exposition
 from lastgood.web.health import health_routes
 from lastgood.web.process import read_build
 from lastgood.web.scrape import Scrape
-from lastgood.web.site import Actor, Site
+from lastgood.web.site import Site
 from lastgood.web.targets import Targets
 from lastgood.wire.frames import Progress
 
@@ -54,7 +55,15 @@ def gate_of(settings: Settings) -> Gate:
 
 def faces_of(service: Service) -> Faces:
     """Everything that listens on the hub's port."""
-    metrics, door = service.settings.metrics, Door(gate_of(service.settings))
+    metrics, limits = service.settings.metrics, SignInLimits()
+    door = Door(
+        gate_of(service.settings),
+        service.tokens.scrapers_exist,
+        service.tokens.view,
+        used=service.tokens.used,
+        guessing=limits.tokens,
+        clock=service.clock,
+    )
     tell_own = _own_facts(service)
     pages = Exposition(
         moment=lambda: service.fleet,
@@ -69,7 +78,7 @@ def faces_of(service: Service) -> Faces:
         "/sd/prometheus": Targets(door, service.settings.server.public_url, metrics.shards),
         **health_routes(lambda: _unready(service)),
     }
-    return Faces(app=cast(App, create_app(site_of(service), cast(Any, mounts))), scrape=scrape)
+    return Faces(app=cast(App, create_app(site_of(service), cast(Any, mounts), limits)), scrape=scrape)
 
 
 def site_of(service: Service) -> Site:
@@ -92,7 +101,6 @@ def site_of(service: Service) -> Site:
         look_now=service.commands.look_now,
         progress=lambda: _progress(service),
         serve_agent=service.serve_agent,
-        find_token=_no_token,
         settings=service.settings,
         secret_key=web_key(service.secret_key),
         hub_fingerprint=service.keys.fingerprint,
@@ -102,11 +110,11 @@ def site_of(service: Service) -> Site:
         channels=service.channels,
         hosts=service.hosts,
         enrolment=service.enrolment,
+        roles=service.roles,
+        tokens=service.tokens,
+        people=service.people,
+        audit=service.audit,
     )
-
-
-def _no_token(_presented: str) -> Actor | None:
-    return None
 
 
 def _progress(service: Service) -> Mapping[str, Progress]:

@@ -1,0 +1,50 @@
+"""The site as a token for single hosts sees it: those hosts, and what belongs to them.
+
+Comes in: the site and host ids. Goes out: the same site whose view, queue and history know nothing else. The one
+rule: what is left out here is not there for the routes either, so none of them has to remember to look away; which
+routes such a token may use at all stands in ``web/permits.py``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+from lastgood.fleet.fleet import FleetView
+from lastgood.model.job import RunStart
+from lastgood.web.site import Site
+
+
+def narrowed(site: Site, hosts: frozenset[str]) -> Site:
+    """The site with these hosts alone."""
+
+    def queued() -> Mapping[str, RunStart]:
+        return {run_id: run for run_id, run in site.queued().items() if run.host_id in hosts}
+
+    return replace(site, only=hosts, view=lambda: narrow(site.view(), hosts), queued=queued)
+
+
+def narrow(view: FleetView, hosts: frozenset[str]) -> FleetView:
+    """The view with these hosts alone; what is only looked up by id stays whole."""
+    ours = [host_id for host_id in view.hosts if host_id in hosts]
+    source_ids = {source_id for host_id in ours for source_id in view.sources_of_host.get(host_id, ())}
+    repository_ids = {view.sources[source_id].repository_id for source_id in source_ids}
+    repository_ids |= {one for host_id in ours for one in view.watched_by_host.get(host_id, ())}
+    alerts = {key: alert for key, alert in view.alerts.items() if alert.host_id in hosts}
+    return replace(
+        view,
+        hosts={host_id: view.hosts[host_id] for host_id in ours},
+        sources={source_id: source for source_id, source in view.sources.items() if source_id in source_ids},
+        repositories={one: view.repositories[one] for one in repository_ids if one in view.repositories},
+        running={run_id: run for run_id, run in view.running.items() if run.host_id in hosts},
+        alerts=alerts,
+        open_alerts=Counter(alert.severity for alert in alerts.values()),
+        sources_of_repository={
+            one: tuple(i for i in view.sources_of_repository.get(one, ()) if i in source_ids)
+            for one in repository_ids
+        },
+        aliases_of_host={},
+        online={host_id: view.online[host_id] for host_id in ours if host_id in view.online},
+        hosts_online=sum(view.online.get(host_id, False) for host_id in ours),
+    )
