@@ -23,8 +23,10 @@ from lastgood.auth.passwords import hash_password, needs_rehash, verify_password
 from lastgood.auth.roles import ADMIN
 from lastgood.errors import AccessError
 from lastgood.ids import ulid
+from lastgood.model.audit import ActorKind, Who
 from lastgood.store import accounts
 from lastgood.store.accounts import SignInLink, User
+from lastgood.web.audited import about
 from lastgood.web.door import guesses
 from lastgood.web.faults import TooMany
 from lastgood.web.limits import Attempts, Guesses, address_key
@@ -89,6 +91,7 @@ async def sign_in(request: Request[Any, Any, Any]) -> Response[bytes]:
     user = await _prove(request, name, said.get("password", ""))
     if user is None:
         return _form(request, "sign_in.html", status=401, next=there, name=name, error=WRONG)
+    about(request, "user", user.id, user.name, who=_person(user.id, user.name))
     return redirect(there, cookies=(await begin_session(request, user.id),))
 
 
@@ -130,6 +133,7 @@ async def welcome(request: Request[Any, Any, Any], token: FromPath[str]) -> Resp
     user_id = await site.write(redeem)
     if user_id is None:
         raise AccessError(USED_UP, status=404)
+    about(request, "user", user_id, link.user_name or name, who=_person(user_id, link.user_name or name))
     return redirect("/", cookies=(await begin_session(request, user_id),))
 
 
@@ -163,6 +167,8 @@ async def _prove(request: Request[Any, Any, Any], name: str, password: str) -> U
         if (wait := attempts.wait(key, site.now())) is not None:
             raise TooMany(wait)
     user = await site.read(partial(accounts.find_user, name=name))
+    if user is not None:  # a name that nobody has may be a password, typed too early
+        about(request, "user", user.id, user.name)
     stored = None if user is None or user.disabled else user.password_hash
     async with limits.hashing:
         fits = await asyncio.to_thread(verify_password, stored, password)
@@ -182,6 +188,10 @@ async def _link(request: Request[Any, Any, Any], token: str) -> SignInLink:
     if link is None:
         raise AccessError(USED_UP, status=404)
     return link
+
+
+def _person(user_id: str, name: str) -> Who:
+    return Who(kind=ActorKind.PERSON, id=user_id, name=name)
 
 
 def _name_fault(name: str) -> str | None:

@@ -44,8 +44,9 @@ from lastgood.web.faults import HANDLERS
 from lastgood.web.guard import admit
 from lastgood.web.reference import describe
 from lastgood.web.render import Json
-from lastgood.web.session import check_form, is_secure
+from lastgood.web.session import is_secure
 from lastgood.web.site import Site
+from lastgood.web.witness import before, witness
 
 __all__ = ["Site", "create_app"]
 
@@ -103,7 +104,8 @@ def create_pages(site: Site, limits: access.SignInLimits) -> Litestar:
     return Litestar(
         route_handlers=list(ROUTES),
         guards=[admit],
-        before_request=check_form,
+        before_request=before,
+        middleware=[witness],
         exception_handlers=HANDLERS,
         response_class=Json,
         state=State({"site": site, "limits": limits, "description": partial(describe, ROUTES)}),

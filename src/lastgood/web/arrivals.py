@@ -17,6 +17,7 @@ from lastgood.agent.address import is_loopback
 from lastgood.errors import AccessError
 from lastgood.store import enrolment as rows
 from lastgood.web import lists
+from lastgood.web.audited import about
 from lastgood.web.enrolment import MadeCode, PendingReading, all_pending, code_reading, command, made_reading
 from lastgood.web.render import page, redirect
 from lastgood.web.session import site_of
@@ -38,6 +39,7 @@ async def make_code(request: Request[Any, Any, Any]) -> Response[bytes]:
         minted = await site.enrolment.make_code(request.user.name, name=name, for_host=host_id)
     except AccessError as fault:
         return await _page(request, name=name or "", error=str(fault), status=fault.status)
+    about(request, "enrol_code", minted.row.id, minted.row.name or "")
     return await _page(request, made=made_reading(site, minted))
 
 
@@ -56,6 +58,7 @@ async def approve(request: Request[Any, Any, Any], pending_id: FromPath[str]) ->
         )
     except AccessError as fault:
         return await _page(request, error=str(fault), status=fault.status)
+    about(request, "host", host.id, host.name)
     return redirect(f"/hosts/{host.id}")
 
 

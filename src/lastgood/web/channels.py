@@ -20,6 +20,7 @@ from lastgood.model.alert import Severity
 from lastgood.model.channel import Channel, ChannelKind
 from lastgood.service.channels import NameTaken, NoChannel
 from lastgood.web import lists
+from lastgood.web.audited import about
 from lastgood.web.bodies import LONGEST_NAME, LONGEST_SPAN
 from lastgood.web.faults import Conflict, Invalid, Missing
 from lastgood.web.outbox import (
@@ -69,6 +70,7 @@ async def add_by_form(request: Request[Any, Any, Any]) -> Response[bytes]:
         )
     except LastgoodError as fault:
         return await _page(request, status=422, error=str(fault), name=name, kind=kind)
+    about(request, "channel", channel.id, channel.name)
     return await _page(request, made=channel.name, secret=None if secret is None else secret.reveal())
 
 
@@ -137,6 +139,7 @@ async def add_channel(request: Request[Any, Any, Any], data: JSONBody[NewChannel
     name = _name(data.name)
     adding = site.channels.add(name, data.kind, data.url, data.severity, request.user.name)
     channel, secret = await _told(adding)
+    about(request, "channel", channel.id, channel.name)
     return ChannelAnswer(channel=_reading(site, channel), secret=None if secret is None else secret.reveal())
 
 

@@ -21,6 +21,7 @@ from lastgood.service.enrolment import MOST_PENDING, Minted
 from lastgood.store import enrolment as rows
 from lastgood.store.enrolment import EnrolCode, PendingHost
 from lastgood.web import lists, reader
+from lastgood.web.audited import about
 from lastgood.web.faults import Missing
 from lastgood.web.readings import HostReading
 from lastgood.web.session import site_of
@@ -102,6 +103,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 async def make_code(request: Request[Any, Any, Any], data: JSONBody[NewCode]) -> MadeCode:
     site = site_of(request)
     minted = await site.enrolment.make_code(request.user.name, name=data.name, for_host=data.host_id)
+    about(request, "enrol_code", minted.row.id, minted.row.name or "")
     return made_reading(site, minted)
 
 
@@ -147,6 +149,7 @@ async def approve(
 ) -> HostReading:
     site = site_of(request)
     host = await site.enrolment.approve(pending_id, data.fingerprint, request.user.name, data.name)
+    about(request, "host", host.id, host.name)
     return reader.host_reading(site.view(), host.id)
 
 

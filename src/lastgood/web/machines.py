@@ -12,7 +12,9 @@ from typing import Any
 from litestar import Request, post
 from litestar.params import JSONBody
 
+from lastgood.model.audit import ActorKind, Who
 from lastgood.web.access import SignInLimits
+from lastgood.web.audited import about, name_of
 from lastgood.web.faults import TooMany
 from lastgood.web.limits import Attempts, address_key
 from lastgood.web.session import caller_address, site_of
@@ -44,6 +46,7 @@ async def redeem(request: Request[Any, Any, Any], data: JSONBody[Redeem]) -> Enr
     attempts, key = _limits(request).enrolling, address_key(caller_address(request))
     _count(request, attempts, key)
     answer = await site_of(request).enrolment.redeem(data)
+    about(request, "host", answer.host_id, answer.name, who=_agent(answer.host_id, answer.name))
     attempts.forgive(key)  # whoever has codes that work is no guesser: a hundred machines may share an address
     return answer
 
@@ -63,7 +66,9 @@ async def announce(request: Request[Any, Any, Any], data: JSONBody[Announce]) ->
     if standing is not None:
         return standing
     _count(request, limits.announcing, address_key(address))
-    return await site.enrolment.announce(data, address_key(address) if address is not None else "")
+    answer = await site.enrolment.announce(data, address_key(address) if address is not None else "")
+    about(request, "pending_host", answer.pending_id, answer.name, who=_agent("", answer.name))
+    return answer
 
 
 @post(
@@ -77,9 +82,16 @@ async def announce(request: Request[Any, Any, Any], data: JSONBody[Announce]) ->
 async def rekey(request: Request[Any, Any, Any], data: JSONBody[Rekey]) -> Rekeyed:
     attempts, key = _limits(request).enrolling, address_key(caller_address(request))
     _count(request, attempts, key)
-    answer = await site_of(request).enrolment.rekey(data)
+    site = site_of(request)
+    answer = await site.enrolment.rekey(data)
+    name = name_of("host", data.host_id, site.view())
+    about(request, "host", data.host_id, name, who=_agent(data.host_id, name), step=data.step)
     attempts.forgive(key)
     return answer
+
+
+def _agent(host_id: str, name: str) -> Who:
+    return Who(kind=ActorKind.AGENT, id=host_id, name=name)
 
 
 def _limits(request: Request[Any, Any, Any]) -> SignInLimits:

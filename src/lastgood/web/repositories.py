@@ -16,6 +16,7 @@ from lastgood.fleet.removal import needs_it
 from lastgood.model.repository import Repository, RepositoryState
 from lastgood.service.assignment import too_large, with_repository
 from lastgood.web import lists, reader
+from lastgood.web.audited import about
 from lastgood.web.faults import Conflict, Invalid, Missing
 from lastgood.web.lists import RepositoryList
 from lastgood.web.overview import select, worst_first
@@ -157,6 +158,7 @@ async def added(request: Request[Any, Any, Any], body: NewRepository, key: str |
         before = _by_request(site.view(), made_id)
     if before is None:
         raise Conflict("name", "The repository could not be taken; the hub's log says why.")
+    about(request, "repository", before.id, before.name)
     return reader.repository_reading(site.view(), before.id)
 
 

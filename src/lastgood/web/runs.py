@@ -19,6 +19,7 @@ from lastgood.hub.wishes import Wish
 from lastgood.model.job import Outcome, RunKind, RunStart, Status
 from lastgood.tools.restic.orders import RestoreOrder, check_subset
 from lastgood.web import lists, past, reader
+from lastgood.web.audited import also
 from lastgood.web.faults import Invalid, Missing
 from lastgood.web.guard import require
 from lastgood.web.lists import RunList
@@ -116,7 +117,9 @@ async def start_run_page(request: Request[Any, Any, Any]) -> Response[bytes]:
     )
     site = site_of(request)
     require(request, OF_RUNS[kind])
-    return redirect(f"/runs/{await site.start_run(_wish(body, site.view()), request.user.name, None)}")
+    run_id = await site.start_run(_wish(body, site.view()), request.user.name, None)
+    also(request, run_id=run_id)
+    return redirect(f"/runs/{run_id}")
 
 
 @get("/runs/{run_id:str}", include_in_schema=False)
@@ -187,7 +190,9 @@ async def start_run(
     if site.only is not None and data.source_id is None:
         raise AccessError("A token for single hosts starts runs of sources; name one.")
     key = None if idempotency_key is None else minted(site, request, idempotency_key)[1]
-    return RunStarted(run_id=await site.start_run(_wish(data, site.view()), request.user.name, key))
+    run_id = await site.start_run(_wish(data, site.view()), request.user.name, key)
+    also(request, run_id=run_id)
+    return RunStarted(run_id=run_id)
 
 
 @post("/api/v1/runs/{run_id:str}/cancel", tags=["runs"], summary="End a run that is under way", status_code=202)

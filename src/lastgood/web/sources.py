@@ -24,6 +24,7 @@ from lastgood.model.fact import SourceConfigured
 from lastgood.model.source import Source, State
 from lastgood.service.assignment import too_large, with_source
 from lastgood.web import lists, past, reader
+from lastgood.web.audited import about, also
 from lastgood.web.bodies import NewSource, SourceChange, changed_source, made_source
 from lastgood.web.faults import Conflict, Invalid, Missing
 from lastgood.web.lists import SourceList
@@ -77,6 +78,7 @@ async def run_source(request: Request[Any, Any, Any], source_id: FromPath[str]) 
     site = site_of(request)
     source = known(site.view(), source_id)
     run_id = await site.run_now(source.id, request.user.name)
+    also(request, run_id=run_id)
     return redirect(f"/sources/{source.id}?asked={run_id}")
 
 
@@ -152,6 +154,7 @@ async def added(request: Request[Any, Any, Any], body: NewSource, key: str | Non
         before = site.view().sources.get(made_id) or _by_request(site.view(), made_id)
     if before is None:
         raise Conflict("name", "The source could not be taken; look at the quarantine count and the hub's log.")
+    about(request, "source", before.id, before.name)
     return _read(site, before.id)
 
 
