@@ -18,6 +18,7 @@ SAMPLES = {
     "metrics.networks": ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
     "metrics.auth": ("false", "false"),
     "metrics.partial_is_success": ("1", "true"),
+    "metrics.natrontech": ("1", "true"),
     "retention.runs_days": (" 7 ", "7"),
     "hub.heartbeat_url": ("https://hc.example.org/abc", "********"),
     "hub.heartbeat_seconds": ("70", "70"),

@@ -9,6 +9,10 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typer import Typer
 
 EXIT_CONFIG = 78
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
@@ -19,6 +23,20 @@ def main() -> None:
     """Run the command named on the command line and exit with its code."""
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     from lastgood.cli.app import app
+
+    run_tree(app)
+
+
+def pbs_exporter() -> None:
+    """``pbs-exporter``: the one command, by the name that its users know."""
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    from lastgood.cli.exporter import alone
+
+    run_tree(alone)
+
+
+def run_tree(app: Typer) -> None:
+    """Run a tree of commands; errors become sentences and exit codes."""
     from lastgood.errors import ConfigError, LastgoodError
 
     try:

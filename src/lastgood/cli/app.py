@@ -11,6 +11,7 @@ from lastgood.cli import (
     check,
     dashboards,
     enrol_code,
+    exporter,
     host,
     hub,
     hub_backup,
@@ -51,5 +52,6 @@ app.add_typer(job.app, name="job")
 app.add_typer(repository.app, name="repository")
 app.add_typer(source.app, name="source")
 app.add_typer(user.app, name="user")
+app.add_typer(exporter.app, name="exporter")
 app.add_typer(host.app, name="host")
 app.add_typer(enrol_code.app, name="enrol-code")

@@ -69,7 +69,8 @@ def _named_there(setting: Setting) -> Setting:
 
 
 _EXPORTER = tuple(map(_named_there, settings_of("exporter", ExporterSection)))
-_METRICS = tuple(s for s in SETTINGS if s.section == "metrics" and s.key in ("token", "networks", "auth"))
+_METRICS_KEYS = ("token", "networks", "auth", "natrontech")
+_METRICS = tuple(s for s in SETTINGS if s.section == "metrics" and s.key in _METRICS_KEYS)
 _SERVERS = tuple(setting for some in SERVER_SETTINGS.values() for setting in some)
 DEFAULTS = {"verify_tls": False}
 """Where the exporter differs from the hub."""

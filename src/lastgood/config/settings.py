@@ -132,6 +132,13 @@ class MetricsSettings(Struct, frozen=True, kw_only=True):
             "`rm_host_last_backup_success`."
         ),
     ] = False
+    natrontech: Annotated[
+        bool,
+        Meta(
+            description="Whether `/metrics/natrontech` tells Proxmox Backup Servers by the names of the other PBS "
+            "exporter, to whoever may read `/metrics`."
+        ),
+    ] = False
 
     @property
     def public(self) -> bool:
