@@ -308,7 +308,8 @@ async def test_a_spool_of_the_first_format_is_kept_and_learns_which_repositories
     async with opened(tmp_path) as spool:
         spool_id = spool.id
     db = sqlite3.connect(path)
-    db.executescript("DROP TABLE opened; DROP TABLE told; PRAGMA user_version=1")
+    later = ("opened", "told", "open_deploys", "deploy_wishes")
+    db.executescript("".join(f"DROP TABLE {table}; " for table in later) + "PRAGMA user_version=1")
     db.close()
     async with opened(tmp_path) as spool:
         assert spool.id == spool_id

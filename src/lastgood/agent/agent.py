@@ -33,6 +33,7 @@ from lastgood.agent.policy import Policy, read_policy
 from lastgood.agent.runner import Runner, Work
 from lastgood.agent.schedule import Timetable
 from lastgood.agent.spool import Spool
+from lastgood.agent.stacks import Stacks
 from lastgood.agent.status import Noted, keep_noted
 from lastgood.agent.surveyor import CHECK_SECONDS, Surveyor
 from lastgood.agent.tester import Tester
@@ -40,7 +41,17 @@ from lastgood.agent.trying import PATIENCE, Patience
 from lastgood.clock import Clock
 from lastgood.errors import ConfigError
 from lastgood.tools.restic.driver import Restic
-from lastgood.wire.frames import Applied, Assignment, CancelRun, Finished, Frame, LookNow, RepositoryAccess, RunNow
+from lastgood.wire.frames import (
+    Applied,
+    Assignment,
+    CancelRun,
+    DeployNow,
+    Finished,
+    Frame,
+    LookNow,
+    RepositoryAccess,
+    RunNow,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -129,6 +140,7 @@ class _Desk:
         )
         self._jobs = Jobs(restic, spool, pinned.host_id, seams, at)
         self._runner = Runner(self._jobs.perform, self._jobs.drop, at)
+        self._stacks = Stacks(folder, spool, pinned.host_id, self._tell, policy, at)
 
     def link_seams(self) -> LinkSeams:
         """What the link asks of us."""
@@ -150,6 +162,7 @@ class _Desk:
         """Until stopped or refused; whatever runs then is interrupted, reported, and told if the hub is there."""
         self._link = link
         await self._report_lost()
+        await self._stacks.begin()
         self._timetable = Timetable(await self._spool.fired())
         await self._follow(self._assignment)
         running = asyncio.create_task(self._runner.run())
@@ -163,6 +176,7 @@ class _Desk:
             await self._tester.stop()
             parts[-1].cancel()
             await self._runner.stop()
+            await _within(STOP_SECONDS, self._stacks.stop())
             await asyncio.wait([running, looking], timeout=STOP_SECONDS)
             if link.is_up and not linking.done():
                 await _within(DELIVER_SECONDS, link.delivered())
@@ -207,6 +221,9 @@ class _Desk:
                 await self._wish(order)
             case CancelRun(run_id=run_id):
                 await self._runner.cancel(run_id)
+                await self._stacks.cancel(run_id)
+            case DeployNow():
+                await self._stacks.wish(order)
             case LookNow(answer_to=str(answer_to), access=RepositoryAccess() as access):
                 self._tester.begin(answer_to, access)
             case LookNow(repository_id=repository_id):
@@ -250,7 +267,7 @@ class _Desk:
             info=await machine.info(self._restic),
             hostname=socket.gethostname(),
             assignment_version=self._assignment.version or None,
-            running=self._runner.running,
+            running=(*self._runner.running, *self._stacks.running),
         )
 
     def _accesses(self) -> tuple[RepositoryAccess, ...]:

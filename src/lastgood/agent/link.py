@@ -34,6 +34,7 @@ from lastgood.wire.frames import (
     Ack,
     Assignment,
     CancelRun,
+    DeployNow,
     Frame,
     Heartbeat,
     Hello,
@@ -47,7 +48,7 @@ from lastgood.wire.frames import (
 
 log = structlog.get_logger(__name__)
 
-Order = Assignment | RunNow | CancelRun | LookNow
+Order = Assignment | RunNow | CancelRun | LookNow | DeployNow
 _BATCH = 64
 _MOST_WORDS = 16
 _OPEN_SECONDS = 45.0
@@ -230,7 +231,7 @@ class Link:
                     self._moved.set()
                 case Ping(nonce=nonce):
                     await socket.send(frames.encode(Pong(nonce=nonce)).decode())
-                case Assignment() | RunNow() | CancelRun() | LookNow() as order:
+                case Assignment() | RunNow() | CancelRun() | LookNow() | DeployNow() as order:
                     await self._seams.receive(order)
                 case Refuse() as refuse:
                     raise refusal(refuse, proof)

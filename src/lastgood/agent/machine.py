@@ -12,6 +12,7 @@ from lastgood.model.host import AgentInfo
 from lastgood.tools.restic.driver import Restic
 from lastgood.wire.frames import PROTOCOL
 
+ABILITIES = ("stacks",)
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -29,6 +30,7 @@ async def info(restic: Restic) -> AgentInfo:
         arch=_ARCHITECTURES.get(machine, machine),
         protocol=PROTOCOL,
         boot_at=_boot_at(Path("/proc/stat")),
+        abilities=ABILITIES,
     )
 
 

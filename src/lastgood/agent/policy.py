@@ -12,6 +12,7 @@ import re
 import stat
 import tomllib
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
@@ -44,9 +45,11 @@ _PART = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smhd])")
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``allow_restore`` names the folders into which a hub may have something restored."""
+    """``allow_restore`` names the folders into which a hub may have something restored, ``allow_deploy`` the compose
+    projects that it may deploy, stop and restart: all of them, or those that fit a pattern such as ``shop-*``."""
 
     allow_restore: list[str] = []
+    allow_deploy: bool | list[str] = False
     kinds: list[RunKind] | None = None
     deadlines: dict[RunKind, str] = {}
 
@@ -57,6 +60,7 @@ class Policy:
 
     name: str = NAME
     restore_folders: tuple[Path, ...] = ()
+    deploy_patterns: tuple[str, ...] = ()
     kinds: frozenset[RunKind] = KINDS
     deadlines: dict[RunKind, float] = field(default_factory=dict)
 
@@ -69,6 +73,18 @@ class Policy:
         if kind is RunKind.RESTORE and not self.restore_folders:
             raise Cannot(
                 f"This host allows no restore; name folders for it with allow_restore in its {self.name}.", REFUSED
+            )
+
+    def check_deploy(self, project: str) -> None:
+        """Raises Cannot for a compose project that is not ours to deploy, stop or restart."""
+        if not self.deploy_patterns:
+            raise Cannot(
+                f"This host allows no deploys; write allow_deploy = true, or a list of projects, in its {self.name}.",
+                REFUSED,
+            )
+        if not any(fnmatchcase(project, pattern) for pattern in self.deploy_patterns):
+            raise Cannot(
+                f"This host does not allow deploys of {project}; add it to allow_deploy in its {self.name}.", REFUSED
             )
 
     def deadline(self, kind: RunKind) -> float:
@@ -137,9 +153,16 @@ def read_policy(path: Path | None) -> Policy:
     return Policy(
         name=str(path),
         restore_folders=tuple(_folder(text, path) for text in told.allow_restore),
+        deploy_patterns=_patterns(told.allow_deploy),
         kinds=KINDS if told.kinds is None else frozenset(told.kinds),
         deadlines={kind: _seconds(text, kind, path) for kind, text in told.deadlines.items()},
     )
+
+
+def _patterns(told: bool | list[str]) -> tuple[str, ...]:
+    if isinstance(told, bool):
+        return ("*",) if told else ()
+    return tuple(told)
 
 
 def _folder(text: str, path: Path) -> Path:

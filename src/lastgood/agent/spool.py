@@ -17,13 +17,15 @@ from typing import TypeVar
 
 import structlog
 
-from lastgood.agent import kept
+from lastgood.agent import kept, kept_deploys
 from lastgood.agent.kept import Fired, OpenRun
+from lastgood.agent.kept_deploys import OpenDeploy
 from lastgood.agent.spool_file import CAP_BYTES, Met, SpoolFile
 from lastgood.clock import Clock
 from lastgood.errors import ConfigError, StoreError
 from lastgood.ids import ulid
 from lastgood.model.job import RunStart
+from lastgood.model.stack import DeployStart
 from lastgood.wire.frames import Report, Said
 
 log = structlog.get_logger(__name__)
@@ -127,6 +129,14 @@ class Spool:
     async def open_runs(self) -> list[OpenRun]:
         """The runs that were accepted or started and have no finish."""
         return await self._change(kept.open_runs)
+
+    async def wish_deploy(self, start: DeployStart) -> bool:
+        """Remember a deploy that somebody asked for; False if its id was seen before."""
+        return await self._change(lambda db: kept_deploys.wish(db, start))
+
+    async def open_deploys(self) -> list[OpenDeploy]:
+        """The deploys that were accepted or begun and have no end."""
+        return await self._change(kept_deploys.open_deploys)
 
     async def follow(self, source_id: str, fired: Fired) -> None:
         """A source's schedule is followed from here on."""

@@ -20,15 +20,15 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from lastgood.agent import kept, told
+from lastgood.agent import kept, kept_deploys, told
 from lastgood.agent.spool_room import make_room
 from lastgood.errors import ConfigError, StoreError, WireError
 from lastgood.ids import ulid
-from lastgood.wire.frames import FRAME_LIMIT, Docker, Finished, Report, Said, Started
+from lastgood.wire.frames import FRAME_LIMIT, DeployBegun, DeployEnded, Docker, Finished, Report, Said, Started
 
 log = structlog.get_logger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 CAP_BYTES = 64 * 1024 * 1024
 _ENVELOPE_BYTES = 1024
 _BUSY_SECONDS = 3.0
@@ -81,7 +81,11 @@ class SpoolFile:
                 for statement in _SCHEMA:
                     self._db.execute(statement)
                 self._set("spool_id", ulid(at))
-            for since, statements in ((2, kept.SCHEMA_SINCE_2), (3, told.SCHEMA_SINCE_3)):
+            for since, statements in (
+                (2, kept.SCHEMA_SINCE_2),
+                (3, told.SCHEMA_SINCE_3),
+                (4, kept_deploys.SCHEMA_SINCE_4),
+            ):
                 for statement in statements if version < since else ():
                     self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version={FORMAT}")
@@ -111,6 +115,7 @@ class SpoolFile:
             self._bytes += len(body)
             sequence = int(row.lastrowid or 0)
             kept.follow_report(db, said)
+            kept_deploys.follow_report(db, said)
             if self.offering:
                 self._set("offered", str(sequence))
             if self._bytes > self._cap_bytes:
@@ -240,7 +245,7 @@ def _make_private(path: Path) -> None:
 def _scope(said: Said) -> str | None:
     """What a survey is about: a newer one of the same scope says all that an older one did. None for a run."""
     match said:
-        case Started() | Finished():
+        case Started() | Finished() | DeployBegun() | DeployEnded():
             return None
         case Docker(inventory=inventory):
             return "Docker:engine" if inventory is None else "Docker:inventory"

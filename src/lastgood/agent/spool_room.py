@@ -9,7 +9,7 @@ import sqlite3
 
 import msgspec
 
-from lastgood.wire.frames import Finished, Said
+from lastgood.wire.frames import DeployEnded, Finished, Said
 
 _SURVEYS = "SELECT sequence, length(body) FROM reports WHERE scope IS NOT NULL ORDER BY sequence"
 _RUNS = "SELECT sequence, length(body) FROM reports WHERE scope IS NULL ORDER BY sequence"
@@ -54,7 +54,7 @@ def _drop_logs(db: sqlite3.Connection, over: int) -> tuple[int, int]:
             break
         (body,) = db.execute("SELECT body FROM reports WHERE sequence=?", (sequence,)).fetchone()
         said = _read(body)
-        if isinstance(said, Finished) and said.log:
+        if isinstance(said, Finished | DeployEnded) and said.log:
             shorter = msgspec.json.encode(msgspec.structs.replace(said, log=""))
             db.execute("UPDATE reports SET body=? WHERE sequence=?", (shorter, sequence))
             freed, count = freed + size - len(shorter), count + 1

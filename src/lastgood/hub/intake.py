@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from lastgood.errors import WireError
-from lastgood.wire.frames import Finished, Report, Said
+from lastgood.wire.frames import DeployEnded, Finished, Report, Said
 
 WINDOW = 256
 WINDOW_BYTES = 2 * 1024 * 1024
@@ -77,7 +77,7 @@ class Intake:
             await self._freed.wait()
         if self.failed.done():
             return
-        log = report.said.log if isinstance(report.said, Finished) else ""
+        log = report.said.log if isinstance(report.said, Finished | DeployEnded) else ""
         taking = asyncio.ensure_future(self._take(report.said, self._host_id, mark, log))
         self._pending.append((report.sequence, taking, size))
         self.held_bytes += size

@@ -14,6 +14,7 @@ from lastgood.hub.answers import Answers
 from lastgood.hub.connection import Connection, Ending
 from lastgood.hub.progress import ProgressStore
 from lastgood.hub.socket import REFUSED, REPLACED, RESTARTING
+from lastgood.hub.words import Words
 from lastgood.model.job import RunKind
 from lastgood.wire.frames import Assignment, CancelRun, Frame, LookNow, RunNow
 
@@ -29,6 +30,7 @@ class Roster:
         self._leaving: set[Connection] = set()
         self.progress = ProgressStore()
         self.answers = Answers()
+        self.words = Words()
         self.admission = Admission()
         self.draining = False
 

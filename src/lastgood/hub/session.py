@@ -33,6 +33,7 @@ from lastgood.wire.frames import (
     Ack,
     Applied,
     Assignment,
+    DeployWords,
     Finished,
     Heartbeat,
     Hello,
@@ -228,6 +229,9 @@ class _Session:
                 case Applied():
                     self._life_sign()
                     self._connection.applied, self._connection.refused = frame.version, frame.refused
+                case DeployWords():
+                    self._life_sign()
+                    seams.roster.words.told(host_id, frame)
                 case Tested():
                     self._life_sign()
                     seams.roster.answers.told(host_id, frame)

@@ -16,6 +16,8 @@ class AgentInfo:
     arch: str
     protocol: int
     boot_at: datetime | None = None
+    abilities: tuple[str, ...] = ()
+    """What it can do that earlier agents could not; ``stacks``: deploy, stop and restart compose projects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

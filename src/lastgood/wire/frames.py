@@ -18,6 +18,7 @@ from lastgood.model.host import AgentInfo
 from lastgood.model.job import Run, RunKind, RunStart, Schedule
 from lastgood.model.repository import Lock, Probe, SnapshotSeries
 from lastgood.model.retention import Retention
+from lastgood.model.stack import Deploy, DeployStart, StackAction
 
 PROTOCOL = 1
 OLDEST_PROTOCOL = 1
@@ -160,6 +161,28 @@ class LookNow(Frame, frozen=True, kw_only=True, tag="look_now"):
     access: RepositoryAccess | None = None
 
 
+class DeployNow(Frame, frozen=True, kw_only=True, tag="deploy_now"):
+    """A person's wish: deploy, stop or restart a compose project once. Sent only to agents that know of ``stacks``.
+
+    A resend of an id that the agent has seen does nothing. ``text`` and ``env`` are the compose file and
+    its ``.env``; ``wait`` waits until all is healthy. ``take_over`` allows a project made from another folder.
+    ``CancelRun`` with this id ends it.
+    """
+
+    id: str
+    action: StackAction
+    project: str
+    text: str | None = None
+    env: str | None = None
+    text_number: int | None = None
+    wait: bool = True
+    take_over: bool = False
+    seconds: float = 900.0
+
+    def __repr__(self) -> str:
+        return f"DeployNow(id={self.id!r}, action={self.action.value!r}, project={self.project!r}, ...)"
+
+
 class Ack(Frame, frozen=True, kw_only=True, tag="ack"):
     """Every report of the spool up to ``sequence`` is committed."""
 
@@ -233,6 +256,15 @@ class Tested(Frame, frozen=True, kw_only=True, tag="tested"):
     locks: tuple[Lock, ...] | None = None
 
 
+class DeployWords(Frame, frozen=True, kw_only=True, tag="deploy_words"):
+    """Lines that compose wrote, secrets masked, never kept: ``first`` is the number of the first, from 0. Numbers
+    that are missing were too many, or were lost on the way; the whole comes with the end."""
+
+    id: str
+    first: int
+    lines: tuple[str, ...]
+
+
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started", tag_field="kind"):
     run: RunStart
 
@@ -288,7 +320,18 @@ class Docker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
     inventory: Inventory | None = None
 
 
-Said = Started | Finished | Probed | Sized | Locks | Snapshots | Docker
+class DeployBegun(msgspec.Struct, frozen=True, kw_only=True, tag="deploy_begun", tag_field="kind"):
+    deploy: DeployStart
+
+
+class DeployEnded(msgspec.Struct, frozen=True, kw_only=True, tag="deploy_ended", tag_field="kind"):
+    """``log`` is the head and tail of what compose wrote, secrets masked, at most 64 KiB."""
+
+    deploy: Deploy
+    log: str = ""
+
+
+Said = Started | Finished | Probed | Sized | Locks | Snapshots | Docker | DeployBegun | DeployEnded
 
 
 class Report(Frame, frozen=True, kw_only=True, tag="report"):
@@ -298,8 +341,8 @@ class Report(Frame, frozen=True, kw_only=True, tag="report"):
     said: Said
 
 
-ToAgent = Challenge | Welcome | Refuse | Assignment | RunNow | CancelRun | LookNow | Ack | Ping
-ToHub = Hello | Heartbeat | Pong | Progress | Applied | Tested | Report
+ToAgent = Challenge | Welcome | Refuse | Assignment | RunNow | CancelRun | LookNow | DeployNow | Ack | Ping
+ToHub = Hello | Heartbeat | Pong | Progress | Applied | Tested | DeployWords | Report
 
 _to_agent: msgspec.json.Decoder[ToAgent] = msgspec.json.Decoder(ToAgent)
 _to_hub: msgspec.json.Decoder[ToHub] = msgspec.json.Decoder(ToHub)

@@ -36,6 +36,11 @@ def _of_report(said: Said) -> Iterator[datetime | None]:
             yield run.started_at
             yield run.ended_at
             yield run.due_at
+        case frames.DeployBegun(deploy=begun):
+            yield begun.started_at
+        case frames.DeployEnded(deploy=deploy):
+            yield deploy.started_at
+            yield deploy.ended_at
         case frames.Probed(probed_at=at) | frames.Sized(sized_at=at):
             yield at
         case frames.Locks(listed_at=at, locks=locks):

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from lastgood.model import fact
 from lastgood.model.job import Run
+from lastgood.model.stack import Deploy
 from lastgood.wire import frames
 
 MOST_AHEAD_SECONDS = 86_400.0
@@ -27,6 +28,11 @@ def translate(said: frames.Said, host_id: str, at: datetime, ahead_seconds: floa
             return fact.RunStarted(at=at, origin=origin, run=start)
         case frames.Finished(run=run):
             return fact.RunFinished(at=at, origin=origin, run=_bound(run, host_id, at, ahead_seconds))
+        case frames.DeployBegun(deploy=deploy):
+            begun = replace(deploy, host_id=host_id, started_at=min(deploy.started_at, at))
+            return fact.DeployStarted(at=at, origin=origin, deploy=begun)
+        case frames.DeployEnded(deploy=ended):
+            return fact.DeployFinished(at=at, origin=origin, deploy=_bound_deploy(ended, host_id, at))
         case frames.Probed():
             return fact.RepositoryProbed(
                 at=at,
@@ -79,6 +85,17 @@ def translate(said: frames.Said, host_id: str, at: datetime, ahead_seconds: floa
                 engine=said.engine,
                 inventory=said.inventory,
             )
+
+
+def _bound_deploy(deploy: Deploy, host_id: str, at: datetime) -> Deploy:
+    ended_at = min(deploy.ended_at, at)
+    return replace(
+        deploy,
+        host_id=host_id,
+        started_at=min(deploy.started_at, ended_at),
+        ended_at=ended_at,
+        duration_seconds=max(deploy.duration_seconds, 0.0),
+    )
 
 
 def _bound(run: Run, host_id: str, at: datetime, ahead_seconds: float) -> Run:
