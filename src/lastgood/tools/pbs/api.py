@@ -88,9 +88,14 @@ class Api:
     async def subscription(self) -> Subscription:
         return await self._one(Subscription, "nodes/localhost/subscription")
 
-    async def permissions(self, path: str | None = None) -> Permissions:
-        """What the token may do by path; with ``path`` on that one alone, empty for nothing."""
-        return await self._one(Permissions, "access/permissions", {"path": path})
+    async def permissions(self, *exactly: str) -> Permissions:
+        """What the token may do, by path; ``exactly`` are paths asked for one by one, since the list leaves out where
+        nothing may be done: they are there in any case, empty for nothing."""
+        held = await self._one(Permissions, "access/permissions")
+        for path in exactly:
+            told = await self._one(Permissions, "access/permissions", {"path": path})
+            held[path] = told.get(path, {})
+        return held
 
     # Datastores
 

@@ -71,7 +71,7 @@ class TapeJob(JobRow, frozen=True, kw_only=True):
     next_media_label: str | None = None
 
 
-class TaskRow(Struct, frozen=True, kw_only=True):
+class TaskRow(Struct, frozen=True, kw_only=True, gc=False):
     """One task; running without ``endtime`` and ``status``."""
 
     upid: str

@@ -2,7 +2,7 @@
 
 Comes in: the answer of ``access/permissions``: what token and user both have, by path. Goes out: sentences such as
 ``Datastore.Audit on /datastore/main``. The one rule: a path that is not told has what its nearest told ancestor
-hands down; a path that was closed by NoAccess is not told either, which only its own 403 or ``path=`` can show.
+hands down; a path that NoAccess closed is not told either, unless it is asked for by its name (``Api.permissions``).
 Outside format: privileges of 3.2 to 4.2.
 """
 
@@ -49,6 +49,9 @@ def may(held: Held, need: Need) -> bool:
     found = held.get(need.path)
     if found is not None:
         return found.get(need.privilege, False) if need.below else need.privilege in found
+    # What lies between told paths is told too, unless nothing is held there.
+    if any(path.startswith(need.path + "/") for path in held):
+        return False
     return _handed_down(held, need)
 
 

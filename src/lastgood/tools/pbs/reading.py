@@ -20,6 +20,8 @@ from lastgood.tools.pbs.rows import Rows
 _HEAD = re.compile(rb'\s*\{\s*"data"\s*:\s*\[\s*(?=\{\s*"([A-Za-z0-9_-]{1,100})"\s*:)')
 _LONGEST_HEAD = 1024
 _STEP = 256 * 1024
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a body that is not as it should be: bad bytes within a string and depth have their own."""
 
 Shape = TypeVar("Shape")
 T = TypeVar("T")
@@ -53,7 +55,7 @@ class OneReader(Generic[T]):
         """Raises BadPayload."""
         try:
             return self._decoder.decode(self._held).data
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             _refuse(self._asked, self._held, error)
 
 
@@ -91,7 +93,7 @@ class ListReader(Generic[Shape, T]):
             return
         try:
             raws = _raws.decode(b"[" + held[: cut + 1] + b"]")
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             _refuse(self._asked, held, error)
         self._read(raws)
         del held[: cut + 2]
@@ -102,7 +104,7 @@ class ListReader(Generic[Shape, T]):
         rest = self._held if self._between is None else b'{"data":[' + self._held
         try:
             told = _list.decode(rest)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             _refuse(self._asked, self._held, error)
         self._held = bytearray()
         self._read(told.data)
@@ -124,7 +126,7 @@ class ListReader(Generic[Shape, T]):
         for raw in raws:
             try:
                 row = self._decoder.decode(raw)
-            except (msgspec.DecodeError, RecursionError) as error:
+            except UNREADABLE as error:
                 self._unreadable += 1
                 self._complaint = self._complaint or f"{self._asked}: a row cannot be read ({_words(error)})."
                 continue

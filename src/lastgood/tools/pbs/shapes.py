@@ -30,7 +30,10 @@ def moment(epoch: int | None) -> datetime | None:
 
 
 class Shape(Struct, frozen=True, kw_only=True, rename="kebab"):
-    """One object of an answer; keys that are not named here are passed over."""
+    """One object of an answer; keys that are not named here are passed over.
+
+    Rows that come by the hundred thousand are ``gc=False``: they hold no circles, and the collector need not look.
+    """
 
 
 class Version(Shape, frozen=True, kw_only=True):
@@ -165,7 +168,7 @@ class Namespace(Shape, frozen=True, kw_only=True):
     comment: str | None = None
 
 
-class GroupRow(Shape, frozen=True, kw_only=True):
+class GroupRow(Shape, frozen=True, kw_only=True, gc=False):
     """A change detector and no more: ``last_backup`` and ``backup_count`` may be of uploads without an end, and
     both are 0 for an empty group."""
 
@@ -177,14 +180,14 @@ class GroupRow(Shape, frozen=True, kw_only=True):
     comment: str | None = None
 
 
-class Verification(Shape, frozen=True, kw_only=True):
+class Verification(Shape, frozen=True, kw_only=True, gc=False):
     """``upid`` is the task that verified it: its start is the only time there is."""
 
     upid: str
     state: str
 
 
-class File(Shape, frozen=True, kw_only=True):
+class File(Shape, frozen=True, kw_only=True, gc=False):
     filename: str
     crypt_mode: str | None = None
 
@@ -193,7 +196,7 @@ _OUTSIDE = ("index.json.blob", "client.log.blob")
 """Files that are never encrypted, whatever the rest is."""
 
 
-class SnapshotRow(Shape, frozen=True, kw_only=True):
+class SnapshotRow(Shape, frozen=True, kw_only=True, gc=False):
     """Finished if it has a size. ``size`` is logical, before deduplication; ``comment`` the first line of the notes.
 
     ``backup_time`` is the client's start, may lie in the future, and stays the same in copies.
