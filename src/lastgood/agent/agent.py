@@ -20,6 +20,7 @@ from lastgood import clock
 from lastgood.agent import machine, status, tls
 from lastgood.agent.address import socket_address
 from lastgood.agent.backoff import Backoff
+from lastgood.agent.docker import DockerWatch
 from lastgood.agent.ending import lost
 from lastgood.agent.enrolment import AgentConfig, read_key
 from lastgood.agent.files import load_assignment, make_private_folder, save_assignment
@@ -131,6 +132,7 @@ class _Desk:
         self._policy = policy
         self._surveyor = Surveyor(restic, spool, self._accesses, at, self._check)
         self._tester = Tester(restic, self._tell, at, check=self._check)
+        self._docker = DockerWatch(spool, at, policy, folder)
         seams = JobSeams(
             assignment=lambda: self._assignment,
             tell=self._tell,
@@ -144,7 +146,7 @@ class _Desk:
 
     def link_seams(self) -> LinkSeams:
         """What the link asks of us."""
-        return LinkSeams(describe=self._describe, receive=self._receive, survey_all=self._surveyor.look_everywhere)
+        return LinkSeams(describe=self._describe, receive=self._receive, survey_all=self._survey_all)
 
     async def noted(self, link: Link) -> Noted:
         """What this machine may be told of us."""
@@ -169,10 +171,13 @@ class _Desk:
         looking = asyncio.create_task(self._surveyor.run())
         linking = asyncio.create_task(link.run())
         parts = [running, looking, linking, asyncio.create_task(self._keep_time())]
+        watching = asyncio.create_task(self._docker.run())
+        watching.add_done_callback(_watched)
         stopped = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait([*parts, stopped], return_when=asyncio.FIRST_COMPLETED)
             looking.cancel()
+            watching.cancel()
             await self._tester.stop()
             parts[-1].cancel()
             await self._runner.stop()
@@ -183,9 +188,9 @@ class _Desk:
             for part in done & {*parts}:
                 part.result()
         finally:
-            for part in (*parts, stopped):
+            for part in (*parts, watching, stopped):
                 part.cancel()
-            await asyncio.gather(*parts, stopped, return_exceptions=True)
+            await asyncio.gather(*parts, watching, stopped, return_exceptions=True)
 
     async def _keep_time(self) -> None:
         """Start what is due. The clock is asked again at least every 30 s, whatever it or the machine did."""
@@ -270,12 +275,22 @@ class _Desk:
             running=(*self._runner.running, *self._stacks.running),
         )
 
+    def _survey_all(self) -> None:
+        self._surveyor.look_everywhere()
+        self._docker.tell_again()
+
     def _accesses(self) -> tuple[RepositoryAccess, ...]:
         return self._assignment.repositories
 
     def _tell(self, frame: Frame) -> None:
         if self._link is not None:
             self._link.tell(frame)
+
+
+def _watched(task: asyncio.Task[None]) -> None:
+    """Backups go on whatever becomes of the look at containers."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("container engine is not watched any more, restart the agent", exc_info=task.exception())
 
 
 async def _within(seconds: float, waiting: Awaitable[object]) -> None:

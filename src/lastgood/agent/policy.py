@@ -14,6 +14,7 @@ import tomllib
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -52,6 +53,8 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     allow_deploy: bool | list[str] = False
     kinds: list[RunKind] | None = None
     deadlines: dict[RunKind, str] = {}
+    docker: Literal["auto", "on", "off"] = "auto"
+    docker_socket: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,9 @@ class Policy:
     deploy_patterns: tuple[str, ...] = ()
     kinds: frozenset[RunKind] = KINDS
     deadlines: dict[RunKind, float] = field(default_factory=dict)
+    docker: str = "auto"
+    """Whether this host's container engine is watched: ``auto`` if there is one, ``on``, ``off``."""
+    docker_socket: str | None = None
 
     def check_kind(self, kind: RunKind) -> None:
         """Raises Cannot for a kind of run that is not done here."""
@@ -156,6 +162,8 @@ def read_policy(path: Path | None) -> Policy:
         deploy_patterns=_patterns(told.allow_deploy),
         kinds=KINDS if told.kinds is None else frozenset(told.kinds),
         deadlines={kind: _seconds(text, kind, path) for kind, text in told.deadlines.items()},
+        docker=told.docker,
+        docker_socket=told.docker_socket,
     )
 
 

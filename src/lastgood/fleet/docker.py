@@ -94,7 +94,7 @@ def drop_of_host(fleet: Fleet, host_id: str, changes: Changes) -> None:
 
 def trouble(engine: Engine) -> str | None:
     """Why a host with this engine is degraded, in a sentence; None if it is well."""
-    if engine.state not in (EngineState.UP, EngineState.OFF):
+    if engine.state in (EngineState.SILENT, EngineState.DOWN):
         return engine.message or "Its container engine does not answer."
     offset = engine.clock_offset_seconds
     if offset is not None and abs(offset) > MOST_SKEW_SECONDS:
