@@ -232,7 +232,7 @@ async def test_a_database_damaged_inside_is_told_with_its_mend(tmp_path: Path) -
     await asyncio.gather(*(database.write(partial(put, key=f"{n:03}", value=BIG)) for n in range(30)))
     await database.close()
     content = bytearray(database.path.read_bytes())
-    for start in range(4096 * 60, len(content) - 4096, 4096):
+    for start in range(4096 * 100, len(content) - 4096, 4096):
         content[start : start + 4096] = b"\xff" * 4096
     database.path.write_bytes(content)
     damaged = open_database(tmp_path)

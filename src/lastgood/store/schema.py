@@ -33,7 +33,7 @@ from sqlalchemy.types import TypeDecorator
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision this program knows, oldest first; a database at any other one belongs to a newer program."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -375,6 +375,40 @@ audit_totals = Table(
     Column("entries", BigInteger, nullable=False),
 )
 """How often each action was written since the log began; removing old rows changes none of it."""
+
+
+stack_texts = Table(
+    "stack_texts",
+    metadata,
+    Column("host_id", String, nullable=False),
+    Column("project", String, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("by", String, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("host_id", "project", "number"),
+)
+
+deploys = Table(
+    "deploys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("seq", BigInteger),
+    Column("host_id", String, nullable=False),
+    Column("project", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("text_number", BigInteger),
+    Column("by", String),
+    Column("asked_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("outcome", String),
+    Column("body", Text),
+    Column("log", Text),
+    Index("deploys_of_stack", "host_id", "project", "asked_at", "id"),
+    Index("deploys_by_age", "asked_at", "id"),
+)
+"""``seq`` is the place in the log of what its agent told last, None while no agent has heard of it."""
 
 
 def storable(text: str) -> str:

@@ -18,6 +18,7 @@ from lastgood.store.alerting import AlertFact, AlertFacts
 from lastgood.store.codec import encode
 from lastgood.store.notices import forget_alert
 from lastgood.store.schema import alerts, in_some, insert, run_logs, runs, storable, upsert
+from lastgood.store.stacks import DeployFact, DeployFacts, forget_deploy
 
 PRESUMED = (str(Outcome.LOST), str(Outcome.CANCELLED))
 """Ends that the hub may have told by itself; an agent that knows better corrects them."""
@@ -31,6 +32,7 @@ class Told:
         self._finished: list[dict[str, Any]] = []
         self._logs: dict[tuple[str, int], str] = {}
         self._alerts = AlertFacts()
+        self._deploys = DeployFacts()
 
     def add(self, seq: int, fact: Fact, log: str) -> None:
         """Note what this fact says about runs and alerts; most facts say nothing."""
@@ -42,6 +44,8 @@ class Told:
             self._started.append(_run_row(seq, fact.run, None, None))
         elif isinstance(fact, AlertFact):
             self._alerts.add(seq, fact)
+        elif isinstance(fact, DeployFact):
+            self._deploys.add(seq, fact, log)
 
     def save(self, connection: Connection) -> None:
         """Write it all. A run is ended once, by the host that began it."""
@@ -61,6 +65,7 @@ class Told:
             )
         self._save_logs(connection)
         self._alerts.save(connection)
+        self._deploys.save(connection)
 
     def _save_logs(self, connection: Connection) -> None:
         """Keep what the tools wrote, each only if the row of its run is the one that was told with it."""
@@ -77,6 +82,8 @@ def forget(connection: Connection, seq: int, fact: Fact) -> None:
     """Take back the rows of a fact that was logged and then could not be learned."""
     if isinstance(fact, RunStarted | RunFinished):
         connection.execute(delete(runs).where(runs.c.id == storable(fact.run.id), runs.c.seq == seq))
+    elif isinstance(fact, DeployFact):
+        forget_deploy(connection, seq, fact)
     elif isinstance(fact, AlertOpened):
         mine = and_(alerts.c.id == storable(fact.alert.id), alerts.c.seq == seq)
         if connection.execute(delete(alerts).where(mine)).rowcount:
