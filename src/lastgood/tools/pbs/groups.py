@@ -56,6 +56,10 @@ GroupKey = tuple[str, str, str, str]
 """Datastore, namespace, type, id: only all four together name a group."""
 
 
+Mark = tuple[int, int]
+"""How many snapshots the list of groups tells of, and of when the last one is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """A group after its snapshots were listed. ``times`` are all moments its newest snapshot may be told by.
@@ -136,7 +140,7 @@ def read(
         last_good=_snapshot(good, made) if good else None,
         last_complete=_snapshot(counted[0], made) if counted else None,
         last_verified=_snapshot(verified, made) if verified else None,
-        oldest_at=moment(finished[-1].backup_time) if finished else None,
+        oldest_at=moment(finished[-1].time) if finished else None,
         unfinished=len(open_rows),
         unfinished_at=moment(open_rows[0].time) if open_rows else None,
         uploading=group.uploading and bool(open_rows),
@@ -160,14 +164,12 @@ def interval(rows: Sequence[Line]) -> float | None:
     return max(LEAST_INTERVAL, float(median(gaps))) if gaps else None
 
 
-def is_moved(rows: int, times: Collection[int], mark: tuple[int, int] | None, row: GroupRow) -> bool:
+def is_moved(rows: int, times: Collection[int], mark: Mark | None, told: Mark) -> bool:
     """Whether the list of groups tells something that ``rows`` and ``times`` of the last ``Reading`` do not explain.
 
     ``mark`` is what it told before that: some rows cannot be read, and count all the same.
     """
-    if (row.backup_count, row.last_backup) == mark:
-        return False
-    return row.backup_count != rows or row.last_backup not in times
+    return told != mark and (told[0] != rows or told[1] not in times)
 
 
 def cut(group: Group, after: int) -> Group:

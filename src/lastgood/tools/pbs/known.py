@@ -6,7 +6,7 @@ one rule: a mapping that was given out never changes; what did not change stays 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from lastgood.model.collected import CollectedSource, SourcesTold
 from lastgood.model.pbs import Group, Job
 from lastgood.model.repository import Habit
 from lastgood.tools.pbs.attempts import attributed
-from lastgood.tools.pbs.groups import GroupKey, Line, cut, is_moved, listed, new_group, read
+from lastgood.tools.pbs.groups import GroupKey, Line, Mark, cut, is_moved, listed, new_group, read
 from lastgood.tools.pbs.job_shapes import TaskRow
 from lastgood.tools.pbs.jobs import stale_after
 from lastgood.tools.pbs.report import Seen, host_of, is_archived, repository_id, source, target_of
@@ -30,11 +30,13 @@ Place = tuple[str, str]
 @dataclass(slots=True)
 class Known:
     """One group. ``rows`` is None before its snapshots were listed; ``mark`` what the list of groups told then,
-    ``told`` what it tells now. ``is_stale``: its snapshots are to be listed again."""
+    ``told`` what it tells now. ``is_stale``: its snapshots are to be listed; ``asked``: they are being listed, and
+    this was told before."""
 
     group: Group
-    told: tuple[int, int]
-    mark: tuple[int, int] | None = None
+    told: Mark
+    mark: Mark | None = None
+    asked: Mark | None = None
     rows: int | None = None
     times: frozenset[int] = frozenset()
     habit: Habit | None = None
@@ -91,14 +93,29 @@ class Groups:
                 shown[known.group.id] = known.group
             known.told = mark
             self._put(known, listed(known.group, row), shown)
-            if row.backup_count == 0 and known.told != known.mark:
+            if known.asked is not None:
+                known.is_stale |= known.asked != mark
+            elif row.backup_count == 0 and known.told != known.mark:
                 self._read(known, (), now, shown)
-            elif known.rows is None or is_moved(known.rows, known.times, known.mark, row):
+            elif known.rows is None or is_moved(known.rows, known.times, known.mark, mark):
                 known.is_stale = True
         if rows.is_whole:
             for key in [key for key in there if key not in here]:
                 self._drop(there.pop(key), shown)
         self._settle(shown)
+
+    def asking(self, place: Place, only: GroupKey | None) -> None:
+        """Their snapshots are about to be listed; what is told meanwhile is not in that list."""
+        for key, known in self._places.get(place, {}).items():
+            if only is None or key == only:
+                known.asked, known.is_stale = known.told, False
+
+    def failed(self) -> None:
+        """A list did not come."""
+        for there in self._places.values():
+            for known in there.values():
+                if known.asked is not None:
+                    known.asked, known.is_stale = None, True
 
     def take_snapshots(self, place: Place, only: GroupKey | None, rows: Rows[Line], now: datetime) -> list[str]:
         """The snapshots of a namespace, or of one group of it; gives the ids of groups that changed."""
@@ -111,8 +128,10 @@ class Groups:
         for key in keys:
             known = there.get(key)
             found = by_group.get(key, ())
-            if known is not None and (found or rows.is_whole):
-                self._read(known, found, now, shown)
+            if known is not None and known.asked is not None:
+                if found or (known.asked[0] == 0 and rows.is_whole):
+                    self._read(known, found, now, shown)
+                known.asked = None  # without a row it is gone, and the next list of groups says so
         self._bound(shown)
         self._settle(shown)
         changed = (there[key].group for key in keys if key in there)
@@ -120,21 +139,21 @@ class Groups:
 
     def take_tasks(
         self, running: Iterable[TaskRow], ended: Iterable[TaskRow], now: datetime
-    ) -> tuple[list[Finished], list[CollectedSource]]:
-        """What ended since the last look, and the sources of which tasks tell something new."""
+    ) -> tuple[list[Finished], dict[str, list[CollectedSource]]]:
+        """What ended since the last look, and by datastore the sources of which tasks tell something new."""
         finished, touched = self.book.take(running, ended, now)
         shown = dict(self.shown)
         open_names = {name for name, all_of in self._names.items() if any(k.group.unfinished_at for k in all_of)}
-        told = []
+        told: dict[str, list[CollectedSource]] = {}
         for name in touched | open_names:
             for known in self._attribute(name, shown):
-                if known.rows is not None and not known.is_stale:
+                if _is_read(known):
                     before, known.source = known.source, None
                     now_told = self._source(known)
                     if now_told == before:
                         known.source = before
                     else:
-                        told.append(now_told)
+                        told.setdefault(name[0], []).append(now_told)
         self._settle(shown)
         return finished, told
 
@@ -156,14 +175,15 @@ class Groups:
         self._hidden = stores
 
     def touch(self, store: str, namespace: str | None, kind: str | None, backup_id: str | None) -> None:
-        """List these again, although neither count nor last backup moved."""
-        for place, there in self._places.items():
-            if place[0] != store or (namespace is not None and not is_within(place[1], namespace)):
-                continue
-            if namespace is not None and kind is not None and place[1] != namespace:
-                continue
-            for key, known in there.items():
-                if kind is None or key[2:] == (kind, backup_id):
+        """List these again, although neither count nor last backup moved. A namespace means those below it, too."""
+        if kind is not None:
+            for known in self._names.get((store, f"{kind}/{backup_id}"), ()):
+                if namespace is None or known.group.namespace == namespace:
+                    known.is_stale = True
+            return
+        for place in self.places(store):
+            if namespace is None or is_within(place[1], namespace):
+                for known in self._places[place].values():
                     known.is_stale = True
 
     def drop(self, places: Iterable[Place]) -> None:
@@ -174,15 +194,18 @@ class Groups:
                 self._drop(known, shown)
         self._settle(shown)
 
-    def told(self, store: str, listed_at: datetime, *, whole: bool) -> SourcesTold:
-        """All sources of a datastore; those that are to be looked at again are left out, and then it is not whole."""
+    def told(self, store: str, namespaces: Collection[str], listed_at: datetime, *, whole: bool) -> SourcesTold:
+        """All sources in these namespaces; it is not whole if others are known, or some are to be looked at again."""
         sources = []
         for place in self.places(store):
+            if place[1] not in namespaces:
+                whole = whole and not self._places[place]
+                continue
             for known in self._places[place].values():
-                if known.is_stale or known.rows is None:
-                    whole = False
-                else:
+                if _is_read(known):
                     sources.append(self._source(known))
+                else:
+                    whole = False
         return SourcesTold(
             repository_id=repository_id(self._server.name, store),
             listed_at=listed_at,
@@ -190,9 +213,13 @@ class Groups:
             whole=whole,
         )
 
-    def sources(self, ids: Iterable[str], place: Place) -> list[CollectedSource]:
-        wanted = set(ids)
-        return [self._source(known) for known in self._places.get(place, {}).values() if known.group.id in wanted]
+    def is_due(self, store: str) -> bool:
+        """Whether groups of the datastore are still to be listed."""
+        return any(not _is_read(known) for place in self.places(store) for known in self._places[place].values())
+
+    def sources(self, ids: Iterable[str], place: Place) -> tuple[CollectedSource, ...]:
+        wanted, there = set(ids), self._places.get(place, {}).values()
+        return tuple(self._source(known) for known in there if known.group.id in wanted and _is_read(known))
 
     def snapshots(self, store: str) -> int | None:
         """How many finished snapshots a datastore holds; None before all were listed."""
@@ -215,7 +242,9 @@ class Groups:
         most = self._server.snapshot_history_limit
         reading = read(known.group, rows, now, most=most, after=self._after, misdated=known.misdated)
         known.rows, known.times, known.habit = reading.rows, reading.times, reading.habit
-        known.mark, known.is_stale, known.source = known.told, False, None
+        if known.asked is None:
+            known.is_stale = False
+        known.mark, known.source = known.asked or known.told, None
         if reading.misdated != known.misdated:
             known.misdated = reading.misdated
             self._misdated[known.group.id] = reading.misdated
@@ -282,6 +311,10 @@ class Groups:
         if len(knowns) != 1 or name[0] in self._hidden:
             return ""
         return knowns[0].group.comment or ""
+
+
+def _is_read(known: Known) -> bool:
+    return known.rows is not None and not known.is_stale and known.asked is None
 
 
 def is_within(namespace: str, parent: str) -> bool:

@@ -98,6 +98,11 @@ def collected(known: Gc | None, row: GcRow, last: LastTask | None, *, running: b
     return gc if gc.succeeded_at or row.upid is None else replace(gc, succeeded_at=started_at(row.upid))
 
 
+def is_running(row: GcRow) -> bool:
+    """Whether the row itself says so: it tells of a success and yet of no last run."""
+    return row.upid is not None and row.last_run_endtime is None
+
+
 def s3_of(told: S3Statistics | None) -> S3 | None:
     if told is None:
         return None

@@ -87,7 +87,7 @@ class TaskBook:
         self._comment_of = comment_of
         self._backups: dict[Name, _Backups] = {}
         self._seen: dict[int, int] = {}
-        self._shown: dict[str, tuple[str, str]] = {}
+        self._shown: dict[str, tuple[str, str, str]] = {}
         self.tasks = Tasks()
         self.read_at: datetime | None = None
         self._whole_at: datetime | None = None
@@ -146,6 +146,10 @@ class TaskBook:
         held = self._backups.get(name)
         return [] if held is None else [*held.running.values(), *held.good.values(), *held.failed.values()]
 
+    def running_ids(self, worker_type: str) -> set[str]:
+        """What tasks of this type work on now."""
+        return {worker_id for kind, worker_id, _ in self._shown.values() if kind == worker_type}
+
     def forget(self, name: Name) -> None:
         """Its group is gone."""
         self._backups.pop(name, None)
@@ -186,7 +190,7 @@ class TaskBook:
         return Finished(worker_type=row.worker_type, worker_id=row.worker_id or "", status=status)
 
     def _take_running(self, rows: Iterable[TaskRow], touched: set[Name]) -> dict[int, int]:
-        shown: dict[str, tuple[str, str]] = {}
+        shown: dict[str, tuple[str, str, str]] = {}
         starts: dict[int, int] = {}
         backups: dict[Name, dict[str, BackupTask]] = {}
         for row in rows:
@@ -195,7 +199,7 @@ class TaskBook:
                 continue
             starts[digest] = row.starttime
             self._newest = max(self._newest, row.starttime)
-            shown[row.upid] = (row.worker_type, self._comment(row))
+            shown[row.upid] = (row.worker_type, row.worker_id or "", self._comment(row))
             name, started_at = backup_name(row), moment(row.starttime)
             if name is not None and started_at is not None:
                 backups.setdefault(name, {})[row.upid] = BackupTask(started_at=started_at, user=row.user)
@@ -238,7 +242,8 @@ class TaskBook:
         self.changed |= totals != book.totals or self.read_at is None
         book.totals = totals if totals != book.totals else book.totals
         running = dict.fromkeys([(kind, "") for kind, _, _ in totals] + list(before.running), 0)
-        for key in self._shown.values():
+        for kind, _, comment in self._shown.values():
+            key = (kind, comment)
             running[key] = running.get(key, 0) + 1
         ends = dict(before.last_ended_at)
         for task in last.values():

@@ -1,0 +1,75 @@
+"""Every hour and every day: rights, subscription, tapes.
+
+Comes in: permissions, subscription, drives and media. Goes out: the picture. The one rule: a list that is short for
+want of a right is told as not known, so rights are read again whenever something was refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+from lastgood.collect.pbs.watched import Watched, first_of
+from lastgood.errors import CollectError
+from lastgood.model.collected import Report
+from lastgood.model.pbs import Subscription
+from lastgood.tools.pbs import shapes
+from lastgood.tools.pbs.jobs import drives_of, media_of
+from lastgood.tools.pbs.permissions import TAPE, TASKS, may, missing
+
+DAILY = timedelta(days=1)
+
+
+class Rare:
+    def __init__(self, watched: Watched) -> None:
+        self._on = watched
+        self._subscribed_at: datetime | None = None
+
+    async def round(self) -> AsyncIterator[Report]:
+        on, failures, now = self._on, list[CollectError](), self._on.clock()
+        if on.checked_at is None or now - on.checked_at >= DAILY:
+            await self._rights(failures, now)
+        if self._subscribed_at is None or now - self._subscribed_at >= DAILY:
+            told = await on.guarded("subscription", on.api.subscription, failures)
+            if told is not None:
+                self._subscribed_at = now
+                on.show(subscription=_subscription(told))
+        await self._tapes(failures)
+        if failures:
+            raise first_of(failures)
+        for report in tuple[Report, ...]():
+            yield report
+
+    async def _rights(self, failures: list[CollectError], now: datetime) -> None:
+        on = self._on
+        held = await on.guarded("permissions", on.api.permissions, failures)
+        if held is None:
+            return
+        lacking = missing(held, on.stores)
+        on.closed.clear()
+        if not may(held, TAPE):
+            on.closed.add("tapes")
+        on.groups.own_only = not may(held, TASKS)
+        on.checked_at, on.checked_for = now, frozenset(on.stores)
+        on.show(missing=tuple(str(need) for need in lacking))
+
+    async def _tapes(self, failures: list[CollectError]) -> None:
+        on = self._on
+        drives = await on.guarded("tapes", on.api.drives, failures)
+        media = await on.guarded("tapes", on.api.media, failures)
+        if drives is not None:
+            on.show(drives=drives_of(drives))
+        if media is not None:
+            on.show(media=media_of(media))
+        if "tapes" in on.closed:
+            on.show(drives=None, media=None)
+
+
+def _subscription(told: shapes.Subscription) -> Subscription:
+    due_at = None
+    if told.nextduedate is not None:
+        try:
+            due_at = datetime.strptime(told.nextduedate, "%Y-%m-%d").replace(tzinfo=UTC)
+        except ValueError:
+            due_at = None
+    return Subscription(status=told.status, productname=told.productname, due_at=due_at)
