@@ -31,12 +31,12 @@ def jobs_of(
     rows: Iterable[JobRow], known: Iterable[Job] | None, last: Mapping[tuple[str, str], LastTask]
 ) -> tuple[Job, ...]:
     """The jobs of these rows; what a running one did before comes from ``known``, else from its last task."""
-    before = {(job.kind, job.id): job for job in known or ()}
+    before = {(job.store, job.id): job for job in known or ()}
     ends = {(task.worker_type, _job_id(task)): task for task in last.values() if task.worker_type in WORKERS.values()}
     jobs = []
     for row in rows:
         kind = KINDS[type(row)]
-        jobs.append(_held(_job(kind, row), before.get((kind, row.id)), ends.get((WORKERS.get(kind, ""), row.id))))
+        jobs.append(_held(_job(kind, row), before.get((row.store, row.id)), ends.get((WORKERS.get(kind, ""), row.id))))
     return tuple(jobs)
 
 

@@ -89,7 +89,7 @@ def collected(known: Gc | None, row: GcRow, last: LastTask | None, *, running: b
         )
     ended_at, status = moment(row.last_run_endtime), task_status(row.last_run_state)
     if ended_at is None or status is None:
-        if last is None or (gc.ended_at is not None and last.ended_at <= gc.ended_at):
+        if not running or last is None or (gc.ended_at is not None and last.ended_at <= gc.ended_at):
             return gc if gc.succeeded_at or row.upid is None else replace(gc, succeeded_at=started_at(row.upid))
         ended_at, status = last.ended_at, last.status
     gc = replace(gc, ended_at=ended_at, status=status, took_seconds=_took(last, ended_at))
