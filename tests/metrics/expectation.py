@@ -201,6 +201,12 @@ def _own(page: _Page, facts: OwnFacts) -> None:
         page.put("lastgood_notices_delivered_total", channel.delivered, channel=name)
         page.put("lastgood_notices_failures_total", channel.failures, channel=name)
         page.put("lastgood_notices_given_up_total", channel.given_up, channel=name)
+    if facts.audit is not None:
+        for action, count in facts.audit.entries.items():
+            page.put("dockmesh_audit_log_entries_total", count, action=action)
+        page.put("lastgood_audit_head_seq", facts.audit.seq)
+        page.put("lastgood_audit_head_timestamp_seconds", facts.audit.at and facts.audit.at.timestamp())
+        page.put("lastgood_audit_failures_total", facts.audit.failures)
     parts: tuple[tuple[Any, dict[str, str]], ...] = (
         (facts.scrape, SCRAPE),
         (facts.ingest, INGEST),

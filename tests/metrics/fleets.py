@@ -8,6 +8,7 @@ from datetime import timedelta
 from lastgood.fleet.fleet import Fleet, FleetView
 from lastgood.metrics.own_facts import (
     AnswerFacts,
+    AuditFacts,
     Build,
     ChannelFacts,
     CollectorFacts,
@@ -65,6 +66,7 @@ OWN = OwnFacts(
     },
     ingest=IngestFacts(facts=1000, duplicates=3, quarantined=1),
     store=StoreFacts(commits=250, commit_seconds=1.5, failures=0, queue_depth=2),
+    audit=AuditFacts(entries={"auth.sign_in": 4, "backup.run": 17, "host.remove": 0}, seq=42, at=NOW, failures=1),
     quarantine_rows=1,
     evaluated_at=NOW,
     metrics_public=False,

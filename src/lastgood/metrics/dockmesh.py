@@ -7,8 +7,9 @@ family here. Host names are unique on a hub, so ``host`` alone tells one series 
 from __future__ import annotations
 
 from lastgood.fleet.fleet import FleetView
-from lastgood.metrics.entities import HOST, aged_value
-from lastgood.metrics.family import Aged, Family, Instant
+from lastgood.metrics.entities import ACTION, HOST, aged_value
+from lastgood.metrics.family import Aged, Family, Instant, Type
+from lastgood.metrics.own_facts import OwnFacts
 from lastgood.metrics.vocabulary import Vocabulary
 from lastgood.model.host import ABSENT
 
@@ -25,6 +26,16 @@ def _silence(now: Instant, host_id: str) -> int | None:
 
 SILENCE: Aged[FleetView] = Aged(lambda _view, host_id: host_id, _silence)
 
+AUDIT_ENTRIES: Family[OwnFacts] = Family(
+    name="dockmesh_audit_log_entries_total",
+    help="Actions written into the audit log since it began; one that was begun and ended counts once.",
+    type=Type.COUNTER,
+    entity=ACTION,
+    label_names=("action",),
+    labels=lambda _facts, action: (action,),
+    value=lambda facts, action: None if facts.audit is None else facts.audit.entries[action],
+)
+
 VOCABULARY = Vocabulary(
     name="dockmesh",
     purpose="Drop-in for the agents' part of dockmesh's metrics: its rules on silent agents work unchanged.",
@@ -40,4 +51,5 @@ VOCABULARY = Vocabulary(
             aged=SILENCE,
         ),
     ),
+    own=(AUDIT_ENTRIES,),
 )

@@ -64,6 +64,11 @@ def upkeep_of(repository_ids: Iterable[str]) -> list[str]:
 SEVERITY: Entity[FleetView] = Entity("severity", lambda _view: sorted(Severity))
 COLLECTOR: Entity[OwnFacts] = Entity("collector", lambda facts: sorted(facts.collectors))
 
+ACTION: Entity[OwnFacts] = Entity(
+    "action", lambda facts: () if facts.audit is None else tuple(sorted(facts.audit.entries))
+)
+"""What the audit log knows to be done."""
+
 CHANNEL: Entity[OwnFacts] = Entity("channel", lambda facts: sorted(facts.channels))
 
 ANSWERS = {f"{format_}/{encoding}": (format_, encoding) for format_ in FORMATS for encoding in ENCODINGS}

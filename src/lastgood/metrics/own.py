@@ -13,6 +13,7 @@ from lastgood.metrics.family import Family, Type, Value
 from lastgood.metrics.own_facts import (
     NO_ANSWERS,
     AnswerFacts,
+    AuditFacts,
     ChannelFacts,
     HeartbeatFacts,
     IngestFacts,
@@ -63,6 +64,10 @@ def _of_store(name: str, help_: str, value: Callable[[StoreFacts], Value]) -> Fa
 
 def _of_heartbeat(name: str, help_: str, value: Callable[[HeartbeatFacts], Value]) -> Family[OwnFacts]:
     return _of_hub(name, help_, lambda facts: None if facts.heartbeat is None else value(facts.heartbeat))
+
+
+def _of_audit(name: str, help_: str, value: Callable[[AuditFacts], Value]) -> Family[OwnFacts]:
+    return _of_hub(name, help_, lambda facts: None if facts.audit is None else value(facts.audit))
 
 
 def _of_process(name: str, help_: str, value: Callable[[ProcessFacts], Value]) -> Family[OwnFacts]:
@@ -244,6 +249,21 @@ FAMILIES: tuple[Family[OwnFacts], ...] = (
         "lastgood_hub_backup_timestamp_seconds",
         "Unix time of the newest backup of the hub itself.",
         lambda facts: epoch(facts.hub_backup_at),
+    ),
+    _of_audit(
+        "lastgood_audit_head_seq",
+        "Number of the newest row of the audit log.",
+        lambda audit: audit.seq,
+    ),
+    _of_audit(
+        "lastgood_audit_head_timestamp_seconds",
+        "Unix time of the newest row of the audit log.",
+        lambda audit: epoch(audit.at),
+    ),
+    _of_audit(
+        "lastgood_audit_failures_total",
+        "Rows that could not be written into the audit log; what people asked for meanwhile was refused.",
+        lambda audit: audit.failures,
     ),
     _of_heartbeat(
         "lastgood_heartbeat_last_success_timestamp_seconds",

@@ -101,6 +101,16 @@ class HeartbeatFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFacts:
+    """How far the audit log has come. ``entries`` are by action since it began, ``failures`` of this process."""
+
+    entries: Mapping[str, int]
+    seq: int | None
+    at: datetime | None
+    failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessFacts:
     """What the kernel says of this process; what a platform does not tell is None."""
 
@@ -130,3 +140,4 @@ class OwnFacts:
     process: ProcessFacts | None = None
     heartbeat: HeartbeatFacts | None = None
     hub_backup_at: datetime | None = None
+    audit: AuditFacts | None = None
