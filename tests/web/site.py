@@ -43,6 +43,7 @@ from lastgood.service.ingest import Ingest
 from lastgood.service.orders import Orders
 from lastgood.service.people import People
 from lastgood.service.roles import Roles
+from lastgood.service.stacks import Stacks
 from lastgood.service.tokens import Tokens
 from lastgood.service.trial import Trials
 from lastgood.store import accounts
@@ -97,6 +98,16 @@ class Home:
             self.fleet, self.roster, self.credentials.access, lambda: ulid(self.moment), self._look_here, 5.0
         )
         self.enrolment = Enrolment(database, self.hosts, HUB_KEYS, b"e" * 32, lambda: self.moment)
+        self.stacks = Stacks(
+            database,
+            self.fleet,
+            self.roster,
+            b"s" * 32,
+            lambda facts: self.ingest.take(Append(tuple(facts))),
+            lambda: ulid(self.moment),
+            lambda: self.moment,
+            timedelta(days=400),
+        )
         self.audit = Audit(
             database,
             b"s" * 32,
@@ -131,6 +142,8 @@ class Home:
             channels=self.channels,
             hosts=self.hosts,
             enrolment=self.enrolment,
+            stacks=self.stacks,
+            deploy_words=self.roster.words,
             roles=self.roles,
             tokens=self.tokens,
             people=self.people,

@@ -11,7 +11,7 @@ import gc
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -52,6 +52,7 @@ from lastgood.service.orders import AT_ONCE, Orders
 from lastgood.service.orphans import orphans
 from lastgood.service.people import People
 from lastgood.service.roles import Roles
+from lastgood.service.stacks import Stacks
 from lastgood.service.tokens import PURPOSE as TOKENS
 from lastgood.service.tokens import Tokens
 from lastgood.service.trial import Trials
@@ -110,6 +111,10 @@ class Service:
         restic = Restic(cache_dir=settings.server.data_dir / "restic-cache", clock=clock)
         self.lookout = Lookout(fleet, self.take, self.credentials.access, clock, self.lease, restic)
         self.collectors = Collectors(collected, fleet, self.take, clock, self.lease, self.watch.collector_changed)
+        keep_for = timedelta(days=settings.retention.runs_days)
+        self.stacks = Stacks(
+            database, fleet, self.roster, secret_key, self.take, lambda: ulid(clock()), clock, keep_for
+        )
         self.commands = Commands(fleet, self.roster, lambda: ulid(clock()), self.lookout.look, self.take, clock)
         self.orders = Orders(fleet, self.roster, self.credentials.access)
         look_here = partial(tried, restic, answer_to="", clock=clock)
@@ -203,6 +208,7 @@ class Service:
             ("lookout", self.lookout.run),
             ("collectors", self.collectors.run),
             ("commands", self.commands.run),
+            ("stacks", self.stacks.run),
             ("notices", self.channels.outbox.run),
             ("tokens", self.tokens.run),
             ("audit", self.audit.run),
@@ -321,6 +327,7 @@ class Service:
         self._learned.set()
         self.watch.changed(changes)
         self.commands.learned(changes)
+        self.stacks.learned(changes)
         if changes.alerts:
             self.channels.outbox.wake()
         if len(changes.orders) <= AT_ONCE:
@@ -346,6 +353,8 @@ class Service:
                 self._begin(self._take_lost(host_id, lost))
             if again := self.commands.in_step(host_id):
                 self._begin(self.commands.send_again(again))
+            if self.stacks.is_behind(host_id, connection):
+                self._begin(self.stacks.back(host_id, connection))
 
     async def _take_lost(self, host_id: str, lost: Sequence[Fact]) -> None:
         try:

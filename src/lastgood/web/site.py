@@ -17,6 +17,7 @@ from lastgood.config.settings import Settings
 from lastgood.fleet.fleet import FleetView
 from lastgood.hub.socket import Socket
 from lastgood.hub.wishes import Wish
+from lastgood.hub.words import Words
 from lastgood.model.fact import Fact
 from lastgood.model.job import RunStart
 from lastgood.service.audit import Audit
@@ -27,6 +28,7 @@ from lastgood.service.hosts import Hosts
 from lastgood.service.orders import Orders
 from lastgood.service.people import People
 from lastgood.service.roles import Roles
+from lastgood.service.stacks import Stacks
 from lastgood.service.tokens import Tokens
 from lastgood.service.trial import Trials
 from lastgood.wire.frames import Progress
@@ -100,6 +102,8 @@ class Site:
     channels: Channels
     hosts: Hosts
     enrolment: Enrolment
+    stacks: Stacks
+    deploy_words: Words
     roles: Roles
     tokens: Tokens
     people: People

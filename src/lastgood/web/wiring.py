@@ -13,7 +13,7 @@ from lastgood.auth.gate import Gate
 from lastgood.auth.secrets import subkey
 from lastgood.config.settings import Settings
 from lastgood.metrics import vocabularies
-from lastgood.metrics.own_facts import AuditFacts, ChannelFacts, HeartbeatFacts, IngestFacts, OwnFacts, StoreFacts
+from lastgood.metrics.own_facts import ChannelFacts, HeartbeatFacts, IngestFacts, OwnFacts, StoreFacts
 from lastgood.model.fact import Fact
 from lastgood.service.service import Service
 from lastgood.web.access import SignInLimits
@@ -110,6 +110,8 @@ def site_of(service: Service) -> Site:
         channels=service.channels,
         hosts=service.hosts,
         enrolment=service.enrolment,
+        stacks=service.stacks,
+        deploy_words=service.roster.words,
         roles=service.roles,
         tokens=service.tokens,
         people=service.people,
@@ -150,16 +152,6 @@ def _heartbeat_facts(service: Service) -> HeartbeatFacts | None:
     return HeartbeatFacts(success_at=beat.success_at, sent=beat.sent, failures=beat.failures)
 
 
-def _audit_facts(service: Service) -> AuditFacts:
-    audit, moment = service.audit, service.audit.moment
-    return AuditFacts(
-        entries=dict(audit.totals),
-        seq=None if moment is None else moment.seq,
-        at=None if moment is None else moment.at,
-        failures=audit.failures,
-    )
-
-
 def _own_facts(service: Service) -> Callable[[], OwnFacts]:
     build = read_build()
 
@@ -181,7 +173,6 @@ def _own_facts(service: Service) -> Callable[[], OwnFacts]:
             metrics_public=service.settings.metrics.public,
             heartbeat=_heartbeat_facts(service),
             hub_backup_at=service.backup_watch.made_at,
-            audit=_audit_facts(service),
         )
 
     return facts
