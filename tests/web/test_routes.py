@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from structlog.testing import capture_logs
 
 from lastgood.model.job import Schedule
 from lastgood.web.app import HEADERS, create_app, create_pages
+from lastgood.web.limits import Attempts, Guesses
 from tests.web.server import serving
 from tests.web.site import ORIGIN, TOKEN, Home, form_token
 
@@ -53,6 +55,9 @@ def filled(path: str, home: Home) -> str:
         "code_id": "none",
         "alert_id": next(iter(fleet.alerts.values())).id,
         "channel_id": "none",
+        "token_id": "none",
+        "user_id": "none",
+        "role_name": "none",
         "token": "lg_link_none",
         "file_name": "lastgood.css",
         "slot": "everyday",
@@ -95,6 +100,7 @@ async def test_every_other_route_is_closed_to_strangers(home: Home) -> None:
 @pytest.mark.parametrize("authorization", ["Bearer wrong", "Bearer", "Basic YTpi", "", f"Bearer {TOKEN} x"])
 async def test_every_other_route_is_closed_to_a_wrong_token(home: Home, authorization: str) -> None:
     client = home.client(headers={"authorization": authorization})
+    home.limits.tokens = Guesses(Attempts(10_000, timedelta(minutes=5)))
     for method, path in closed(home):
         answer = await client.request(method, filled(path, home), json={})
         assert answer.status_code == 401, (method, path)

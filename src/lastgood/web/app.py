@@ -30,15 +30,18 @@ from lastgood.web import (
     hosts,
     machines,
     overview,
+    people,
     recovery,
     reference,
     repositories,
     repository_forms,
+    roles,
     runs,
     snooze,
     socket,
     source_forms,
     sources,
+    tokens,
 )
 from lastgood.web.faults import HANDLERS
 from lastgood.web.guard import admit
@@ -69,6 +72,9 @@ ROUTES = (
     *snooze.ROUTES,
     *channels.ROUTES,
     *access.ROUTES,
+    *people.ROUTES,
+    *roles.ROUTES,
+    *tokens.ROUTES,
     *recovery.ROUTES,
     *reference.ROUTES,
     *assets.ROUTES,

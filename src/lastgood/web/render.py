@@ -75,6 +75,7 @@ def page(
     context |= {
         "now": now,
         "actor": actor,
+        "may": actor.may if actor is not None else _nothing,
         "undelivered_notices": site.channels.outbox.undelivered if actor is not None else 0,
         "path": request.scope["path"],
         "secure": is_secure(request),
@@ -84,6 +85,10 @@ def page(
     body = _UNPRINTABLE.sub("\ufffd", ENVIRONMENT.get_template(template).render(context)).encode()
     options: dict[str, Any] = {"status_code": status, "headers": dict(headers or {}), "cookies": cookies}
     return Response(body, media_type="text/html; charset=utf-8", **options)
+
+
+def _nothing(*_permissions: str) -> bool:
+    return False
 
 
 def redirect(path: str, *, cookies: tuple[Cookie, ...] = ()) -> Response[bytes]:
