@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from lastgood.fleet.coverage import touched
 from lastgood.fleet.learn import Changes
 from lastgood.metrics import VOCABULARIES
 from lastgood.metrics.entities import instant, upkeep_of
@@ -44,6 +45,7 @@ class Steady:
         self.reading.changed("source", changes.sources)
         self.reading.changed("repository", changes.repositories)
         self.reading.changed("upkeep", upkeep_of(changes.repositories))
+        self.reading.changed("docker", touched(self.moment, changes))
 
     def made(self, wanted: Wanted) -> Made:
         self.reading.begin(wanted.names, self.moment)

@@ -27,8 +27,10 @@ from lastgood.metrics.pack import PACKER, Packer
 from lastgood.metrics.page import Wanted, shard_of
 from lastgood.metrics.text import Format
 from lastgood.model import fact
+from lastgood.model.docker import EngineState
 from lastgood.service.watch import Watch
 from tests.builders import a_host, a_repository, a_source
+from tests.dock import a_bind, a_container, an_engine, an_inventory, listed
 from tests.fleet.stories import Story
 from tests.metrics.checker import faults
 from tests.metrics.expectation import Key, Samples, key, parsed, repaired
@@ -79,7 +81,7 @@ class Life:
         rng, story = self.story.rng, self.story
         story.later(rng.choice([1, 90, 600]))
         for _ in range(rng.randrange(1, 5)):
-            rng.choice([self.any_fact, self.any_fact, self.presence, self.newcomer, self.rename])()
+            rng.choice([self.any_fact, self.any_fact, self.presence, self.newcomer, self.rename, self.docker])()
         if rng.random() < 0.5:
             await self.watch.tick()
 
@@ -114,6 +116,23 @@ class Life:
         self.tell(fact.HostEnrolled(at=now, origin="test", host=host))
         self.tell(fact.RepositoryConfigured(at=now, origin="test", repository=repository))
         self.tell(fact.SourceConfigured(at=now, origin="test", source=story.sources[-1]))
+
+    def docker(self) -> None:
+        """A host's engine is told of, goes, or somebody excludes what it holds; some of it is backed up."""
+        rng, now, host = self.story.rng, self.story.now, self.story.rng.choice(self.story.hosts)
+        paths = [path for source in self.story.sources for path in source.paths] + ["/elsewhere"]
+        binds = [a_bind(f"{rng.choice(paths)}/{number}") for number in range(rng.randrange(4))]
+        which = rng.randrange(4)
+        if which < 2:
+            self.tell(listed(host, an_inventory(a_container("web", *binds)), now))
+        elif which == 2:
+            off = an_engine(state=rng.choice([EngineState.OFF, EngineState.DOWN]))
+            self.tell(fact.EngineReported(at=now, origin="test", host_id=host.id, seen_at=now, engine=off))
+        else:
+            subject, reason = f"bind:{rng.choice(paths)}/0", rng.choice([None, "scratch"])
+            self.tell(
+                fact.SubjectExcluded(at=now, origin="test", host_id=host.id, subject=subject, reason=reason, by="ann")
+            )
 
     def rename(self) -> None:
         rng, now = self.story.rng, self.story.now

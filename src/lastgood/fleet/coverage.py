@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 
+from lastgood.fleet.changes import Changes
 from lastgood.fleet.fleet import Fleet, FleetView
 from lastgood.model.docker import Answer, Coverage, Exclusion, Subject
 from lastgood.model.job import Run
@@ -45,6 +46,17 @@ def uncovered(view: View, host_id: str) -> int | None:
     if held is None or held.listed_at is None:
         return None
     return sum(one.answer is Answer.NEVER for one in coverage(view, host_id))
+
+
+def touched(view: View, changes: Changes) -> set[str]:
+    """The hosts with an engine of whose places something else may be told now."""
+    docker = view.docker
+    found = changes.docker | (changes.hosts & docker.keys())
+    for source_id in changes.sources if docker else ():
+        source = view.sources.get(source_id)
+        if source is not None:
+            found.update({source.host_id or "", source.alias_host_id or ""} & docker.keys())
+    return found
 
 
 def _answers(view: View, host_id: str, subjects: Iterable[Subject]) -> Iterator[Coverage]:

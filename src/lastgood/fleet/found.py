@@ -79,6 +79,7 @@ def drop(fleet: Fleet, source: Source, changes: Changes) -> None:
     indexes = [(fleet.sources_of_repository, source.repository_id)]
     if source.alias_host_id is not None:
         indexes.append((fleet.aliases_of_host, source.alias_host_id))
+        changes.hosts.add(source.alias_host_id)
     for index, key in indexes:
         index[key] = tuple(other for other in index[key] if other != source.id)
         if not index[key]:

@@ -130,6 +130,8 @@ def _source_configured(fleet: Fleet, told: fact.SourceConfigured, changes: Chang
     _alias(fleet, None if before is None else before.alias_host_id, source.alias_host_id, source.id)
     changes.moments.extend(moments)
     changes.sources.add(source.id)
+    if before is not None and before.alias_host_id is not None:
+        changes.hosts.add(before.alias_host_id)
     if source.host_id is not None:
         changes.hosts.add(source.host_id)
         changes.orders.add(source.host_id)

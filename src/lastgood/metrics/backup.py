@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from lastgood.fleet.coverage import uncovered
 from lastgood.fleet.fleet import FleetView
 from lastgood.fleet.judge import last_known_at, told_at
 from lastgood.fleet.weigh import is_proven_good
-from lastgood.metrics.entities import REPOSITORY, SOURCE, UPKEEP, aged_value, epoch
+from lastgood.metrics.entities import DOCKER, REPOSITORY, SOURCE, UPKEEP, aged_value, epoch
 from lastgood.metrics.family import Aged, Family, Instant, Type, Value
 from lastgood.metrics.vocabulary import Vocabulary
 from lastgood.model.host import ABSENT
@@ -280,6 +281,15 @@ FAMILIES: tuple[Family[FleetView], ...] = (
         label_names=(*REPOSITORY_LABELS, "task"),
         labels=_upkeep,
         value=_upkeep_at,
+    ),
+    Family(
+        name="backup_uncovered_sources",
+        help="Volumes and bind mounts of the host's containers of which no backup is known and that nobody excluded.",
+        entity=DOCKER,
+        reads=("host", "source"),
+        label_names=("host",),
+        labels=lambda view, host_id: (view.hosts[host_id].name,),
+        value=uncovered,
     ),
 )
 

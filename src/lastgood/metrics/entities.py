@@ -30,6 +30,10 @@ REPOSITORY: Entity[FleetView] = Entity(
 )
 
 
+DOCKER: Entity[FleetView] = Entity("docker", lambda view: sorted(view.docker), lambda view: view.docker)
+"""Hosts with a container engine, by the id of the host."""
+
+
 class _Upkeep(Mapping[str, object]):
     """``repository/task`` for every kind of upkeep that ever went well there."""
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from lastgood.fleet.coverage import touched
 from lastgood.fleet.learn import Changes
 from lastgood.metrics import VOCABULARIES
 from lastgood.metrics.entities import instant, upkeep_of
@@ -93,13 +94,15 @@ class Exposition:
 
     def changed(self, changes: Changes) -> None:
         """These may be told otherwise now."""
-        if self._closed or not (changes.hosts or changes.sources or changes.repositories or changes.alerts):
+        stirred = changes.hosts or changes.sources or changes.repositories or changes.alerts or changes.docker
+        if self._closed or not stirred:
             return
         self._reading.stir()
         self._reading.changed("host", changes.hosts)
         self._reading.changed("source", changes.sources)
         self._reading.changed("repository", changes.repositories)
         self._reading.changed("upkeep", upkeep_of(changes.repositories))
+        self._reading.changed("docker", touched(self._moment(), changes))
         self._plan_ahead()
 
     # --- asked for ------------------------------------------------------------------------------------------------
