@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from lastgood.auth.roles import (
     ALERT_WRITE,
+    AUDIT_READ,
     BACKUP_RESTORE,
     BACKUP_RUN,
     CHANNEL_WRITE,
@@ -167,6 +168,10 @@ PERMITS: Mapping[str, Permit] = MappingProxyType(
         "DELETE /api/v1/channels/{channel_id}": _all(CHANNEL_WRITE),
         "POST /api/v1/channels/{channel_id}/test": _all(CHANNEL_WRITE),
         # The hub itself
+        "GET /audit": _all(AUDIT_READ),
+        "GET /api/v1/audit": _all(AUDIT_READ),
+        "GET /api/v1/audit/head": _all(AUDIT_READ),
+        "GET /api/v1/audit/export": _all(AUDIT_READ),
         "GET /recovery": _all(HUB_BACKUP),
         "POST /recovery": _all(HUB_BACKUP),
         "GET /api/v1/recovery-kit": _all(HUB_BACKUP),
