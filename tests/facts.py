@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import Unlearnable, learn
+from lastgood.fleet.rhythm import habit_of
 from lastgood.model import fact
+from lastgood.model.collected import Attempt, CollectedRepository, CollectedSource
 from lastgood.model.host import AgentInfo
-from lastgood.model.job import Outcome, RunKind
+from lastgood.model.job import Outcome, RunKind, Schedule
 from lastgood.model.repository import HUB, Lock, Probe, SnapshotPoint, SnapshotSeries
 from lastgood.model.source import DueMoment, Source
 from lastgood.model.stack import Deploy, DeployStart, StackAction
@@ -213,6 +215,81 @@ _ordinary = st.one_of(
         lambda alert: fact.AlertAcknowledged(**_AT, alert_id=alert.id, key=alert.key, by="ann")
     ),
 )
+STORE = "store"
+_GROUPS = ("vm/100", "ct/101", "host/nas")
+
+
+def _attempt(outcome: Outcome, ended_at: datetime, cause: str | None = None) -> Attempt:
+    made_one = outcome in (Outcome.SUCCESS, Outcome.UNCHANGED, Outcome.PARTIAL) or cause is not None
+    return Attempt(
+        id=f"{outcome}-{ended_at.timestamp():.0f}",
+        outcome=outcome,
+        started_at=ended_at - timedelta(minutes=5),
+        ended_at=ended_at,
+        snapshot_id=f"{ended_at:%Y-%m-%dT%H}" if made_one else None,
+        cause=cause,
+    )
+
+
+_attempts = st.builds(_attempt, st.sampled_from(Outcome), _moments, st.sampled_from([None, None, "verification"]))
+_good_attempts = st.builds(_attempt, st.sampled_from([Outcome.SUCCESS, Outcome.UNCHANGED]), _moments)
+_partial_attempts = st.builds(_attempt, st.just(Outcome.PARTIAL), _moments)
+_collected_sources = st.builds(
+    CollectedSource,
+    id=st.sampled_from(_GROUPS),
+    name=st.sampled_from(["mail", "web"]),
+    host=st.just("pbs-1"),
+    newest=st.none() | _attempts,
+    good=st.none() | _good_attempts,
+    partial=st.none() | _partial_attempts,
+    snapshots=st.none() | st.integers(0, 9),
+    verified_at=st.none() | _moments,
+    running_since=st.none() | _moments,
+    schedule=st.sampled_from([None, Schedule(cron="0 2 * * *"), Schedule(cron="whenever")]),
+    interval=st.sampled_from([None, timedelta(hours=6)]),
+    target=st.sampled_from([None, timedelta(hours=26), timedelta()]),
+    habit=st.none() | st.builds(lambda at: habit_of(at - timedelta(days=n) for n in range(4)), _moments),
+    remarks=st.sampled_from([(), ("Something is odd.",)]),
+    archived=st.booleans(),
+)
+_collected = st.one_of(
+    st.builds(
+        lambda at, probe, used: fact.RepositoryCollected(
+            **_AT,
+            collector="pbs",
+            report=CollectedRepository(
+                id=STORE,
+                name="main",
+                url="pbs://pbs-1:8007/main",
+                tool="pbs",
+                observed_at=at,
+                probe=probe,
+                used_bytes=used,
+            ),
+            watch_seconds=300,
+        ),
+        _moments,
+        st.sampled_from(Probe),
+        st.none() | st.integers(0, 2**40),
+    ),
+    st.builds(
+        lambda at, sources, seen, gone, dropped, whole: fact.SourcesCollected(
+            **_AT,
+            repository_id=STORE,
+            listed_at=at,
+            sources=tuple({one.id: one for one in sources}.values()),
+            seen=tuple(seen),
+            gone=tuple(gone),
+            dropped=tuple(dropped),
+            whole=whole,
+        ),
+        _moments,
+        st.lists(_collected_sources, max_size=3),
+        *(st.lists(st.sampled_from(_GROUPS), max_size=1) for _ in range(3)),
+        st.booleans(),
+    ),
+    st.just(fact.RepositoryRemoved(**_AT, repository_id=STORE)),
+)
 _deploys = st.builds(
     lambda host, number, action, outcome, touched, ended_at: Deploy(
         id=f"deploy-{number}",
@@ -290,7 +367,7 @@ _rare = st.one_of(
 
 def stories(most: int = 40) -> st.SearchStrategy[list[fact.Fact]]:
     """Facts as they may come to a hub that was told the ``BEGINNING``."""
-    return st.lists(st.one_of(_ordinary, _ordinary, _ordinary, _rare), max_size=most).map(
+    return st.lists(st.one_of(_ordinary, _ordinary, _ordinary, _collected, _rare), max_size=most).map(
         lambda facts: [*BEGINNING, *facts]
     )
 

@@ -34,6 +34,7 @@ PROMISED = {
     "host_offline": ("host", Severity.WARNING),
     "host_clock_skew": ("host", Severity.WARNING),
     "repository_finding": ("repository", Severity.WARNING),
+    "collector_failing": ("collector", Severity.WARNING),
 }
 """Ids, kinds and severities that people route and silence by."""
 

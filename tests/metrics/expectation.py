@@ -163,6 +163,8 @@ def _repositories(page: _Page, view: FleetView) -> None:
         up = {"up": 1, "down": 0, "unknown": None}[view.repository_states[repository.id]]
         page.put("backup_repository_up", up, **told)
         page.put("backup_repository_size_bytes", evidence.size_bytes, **told)
+        page.put("backup_repository_available_bytes", evidence.available_bytes, **told)
+        page.put("backup_repository_full_timestamp_seconds", evidence.full_at and evidence.full_at.timestamp(), **told)
         page.put("backup_repository_locks", None if evidence.locks is None else len(evidence.locks), **told)
         for task, at in evidence.upkeep:
             stamp = math.floor(at.timestamp())
@@ -193,9 +195,12 @@ def _own(page: _Page, facts: OwnFacts) -> None:
     page.put("lastgood_last_evaluation_timestamp_seconds", facts.evaluated_at and facts.evaluated_at.timestamp())
     for name, collector in facts.collectors.items():
         last = collector.last_success_at
-        page.put("lastgood_collector_success", collector.success, collector=name)
-        page.put("lastgood_collector_duration_seconds", collector.duration_seconds, collector=name)
-        page.put("lastgood_collector_last_success_timestamp_seconds", last and last.timestamp(), collector=name)
+        *before, probe = name.split("/")
+        which = {"collector": "/".join(before) or name, "probe": probe if before else ""}
+        page.put("lastgood_collector_success", collector.success, **which)
+        page.put("lastgood_collector_duration_seconds", collector.duration_seconds, **which)
+        page.put("lastgood_collector_last_success_timestamp_seconds", last and last.timestamp(), **which)
+        page.put("lastgood_collector_failures_total", collector.failures, **which)
     for name, channel in facts.channels.items():
         page.put("lastgood_notices_undelivered", channel.undelivered, channel=name)
         page.put("lastgood_notices_delivered_total", channel.delivered, channel=name)

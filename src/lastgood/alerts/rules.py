@@ -16,6 +16,7 @@ from lastgood.fleet.fleet import START_GRACE
 from lastgood.fleet.judge import Known, verdict
 from lastgood.fleet.reason import moment
 from lastgood.model.alert import AlertKey, Finding, Severity
+from lastgood.model.collected import CollectorHealth
 from lastgood.model.source import State
 
 
@@ -26,6 +27,8 @@ class Told(Known, Protocol):
     def states(self) -> Mapping[str, State]: ...
     @property
     def online(self) -> Mapping[str, bool]: ...
+    @property
+    def collectors(self) -> Mapping[str, CollectorHealth]: ...
     @property
     def blind_until(self) -> datetime | None: ...
 
@@ -132,6 +135,17 @@ def _repository_finding(told: Told, repository_id: str, now: datetime) -> str | 
     return f"{told.repositories[repository_id].name}: {found[0].sentence}{more}"
 
 
+def _collector_failing(told: Told, name: str, now: datetime) -> str | None:
+    health = told.collectors[name]
+    if health.failing_since is None or health.expected_off:
+        return None
+    return f"The collector {name} fails since {moment(health.failing_since)}: {health.message}"
+
+
+def _collector_is_unheard(told: Told, name: str) -> bool:
+    return not told.collectors[name].heard
+
+
 RULES: tuple[Rule, ...] = (
     Rule(
         id="backup_failed",
@@ -190,5 +204,14 @@ RULES: tuple[Rule, ...] = (
         meaning="A look into a repository found what should not be: snapshots that are gone, doubled, misdated or "
         "far smaller than those before, or another repository at the address.",
         say=_repository_finding,
+    ),
+    Rule(
+        id="collector_failing",
+        entity_kind="collector",
+        severity=Severity.WARNING,
+        meaning="A server that is asked for its backups has not answered for more than three intervals, or answers "
+        "what cannot be read; not told of one that is expected to be off at times.",
+        say=_collector_failing,
+        keeps=_collector_is_unheard,
     ),
 )

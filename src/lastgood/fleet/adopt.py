@@ -24,6 +24,10 @@ def adopted(fleet: Fleet, told: SourceAdopted, changes: Changes) -> None:
     child, owner = known(fleet.sources, told.source_id, "source"), known(fleet.sources, told.into_id, "source")
     if not child.is_found:
         raise Unlearnable(f"Source {child.id} is backed up by an agent; only a found one can be adopted.")
+    if child.collected is not None or owner.collected is not None:
+        raise Unlearnable(
+            f"Source {child.id} cannot be adopted: its server, or that of {owner.id}, tells of it alone."
+        )
     if child.id == owner.id or child.repository_id != owner.repository_id:
         raise Unlearnable(f"Source {owner.id} is not another source of the same repository.")
     series = tuple(dict.fromkeys((*owner.series, *child.series)))

@@ -44,7 +44,7 @@ def expectation(source: Source, good: Run | None, resumed_at: datetime | None = 
 def expect(source: Source, evidence: Evidence) -> Evidence:
     """The evidence with due moment, deadline and interval as its last good backup has them."""
     good = last_good(source, evidence)
-    if good is None and source.is_found:
+    if good is None and source.is_found and (source.collected is None or evidence.finding is not None):
         return evidence  # all of it is gone; what was owed stays owed
     answer = expectation(source, good, evidence.resumed_at)
     if answer is None and source.is_found:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from lastgood.fleet.durations import Durations
 from lastgood.fleet.subjects import subjects_of
 from lastgood.model.alert import Alert, AlertKey, Severity
+from lastgood.model.collected import CollectorHealth
 from lastgood.model.docker import DockerHost, Subject
 from lastgood.model.host import ABSENT, Host, Presence
 from lastgood.model.job import Run, RunKind, RunStart
@@ -41,6 +42,8 @@ class Judging:
     states: dict[str, State] = field(default_factory=dict)
     online: dict[str, bool] = field(default_factory=dict)
     repository_states: dict[str, RepositoryState] = field(default_factory=dict)
+    collectors: dict[str, CollectorHealth] = field(default_factory=dict)
+    """How each configured collector fares, by name; its timetable tells."""
     hosts_online: int = 0
     """How many of ``online`` are; kept by the two functions below, so that nobody has to count."""
 
@@ -149,6 +152,10 @@ class Fleet:
         return self.judging.presence
 
     @property
+    def collectors(self) -> Mapping[str, CollectorHealth]:
+        return self.judging.collectors
+
+    @property
     def evaluated_at(self) -> datetime | None:
         return self.judging.evaluated_at
 
@@ -202,6 +209,7 @@ class Fleet:
             online=judging.online.copy(),
             hosts_online=judging.hosts_online,
             repository_states=judging.repository_states.copy(),
+            collectors=judging.collectors.copy(),
             blind_until=judging.blind_until,
             evaluated_at=judging.evaluated_at,
         )
@@ -239,6 +247,7 @@ class FleetView:
     online: Mapping[str, bool]
     hosts_online: int
     repository_states: Mapping[str, RepositoryState]
+    collectors: Mapping[str, CollectorHealth]
     blind_until: datetime | None
     evaluated_at: datetime | None
 

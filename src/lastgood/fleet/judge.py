@@ -109,7 +109,7 @@ def source_state(known: Known, source: Source, now: datetime) -> tuple[State, da
     if now >= deadline_at:
         looked_at = observed_at(known, source, now)
         if looked_at is None or looked_at < deadline_at:
-            awaited_until = _awaited_until(known, source, looked_at)
+            awaited_until = look_awaited_until(known, source, looked_at)
             if awaited_until is not None and now < awaited_until:
                 return State.LATE, awaited_until
             presence = known.presence_of(source.host_id)
@@ -132,7 +132,7 @@ def source_state(known: Known, source: Source, now: datetime) -> tuple[State, da
     return State.GOOD, min(due_at, deadline_at)
 
 
-def _awaited_until(known: Known, source: Source, looked_at: datetime | None) -> datetime | None:
+def look_awaited_until(known: Known, source: Source, looked_at: datetime | None) -> datetime | None:
     """Until when the next look at a found source may take: only a look says whether its snapshot came."""
     if not source.is_found or looked_at is None:
         return None
@@ -141,9 +141,16 @@ def _awaited_until(known: Known, source: Source, looked_at: datetime | None) -> 
 
 def _look_interval(known: Known, repository_id: str) -> timedelta:
     repository = known.repositories.get(repository_id)
+    if repository is not None and repository.collector is not None:
+        return timedelta(seconds=repository.watch_seconds)
     if repository is None or repository.watched_by is None:
         return SURVEY_INTERVAL
     return max(SURVEY_INTERVAL, timedelta(seconds=repository.watch_seconds))
+
+
+def is_running(known: Known, source_id: str) -> bool:
+    """Whether a backup of it is under way, by an agent's word or by its server's."""
+    return source_id in known.running_of_source or known.evidence_of(source_id).running_since is not None
 
 
 def is_damaged(known: Known, source: Source, evidence: Evidence) -> bool:
@@ -210,6 +217,6 @@ def verdict(known: Known, source_id: str, now: datetime, told: State | None = No
         due_at=evidence.due_at,
         deadline_at=evidence.deadline_at,
         observed_at=looked_at,
-        running=source_id in known.running_of_source,
+        running=is_running(known, source_id),
         reason=reason(source, evidence, state, looked_at, host.name if host else source.restic_host),
     )

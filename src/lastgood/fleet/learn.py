@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from lastgood.errors import ConfigError
-from lastgood.fleet import alarms, docker, keys, looked, stacks, upkeep
+from lastgood.fleet import alarms, collected, docker, keys, looked, stacks, upkeep
 from lastgood.fleet.adopt import adopted
 from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.expect import revise, revised
@@ -290,6 +290,8 @@ _LEARN: dict[type[fact.Fact], Callable[[Fleet, Any, Changes], None]] = {
     fact.RepositorySized: looked.sized,
     fact.LocksListed: looked.locks_listed,
     fact.SnapshotsListed: looked.snapshots_listed,
+    fact.RepositoryCollected: collected.repository_collected,
+    fact.SourcesCollected: collected.sources_collected,
     fact.SourceConfigured: _source_configured,
     fact.SourceAdopted: adopted,
     fact.RunStarted: _run_started,

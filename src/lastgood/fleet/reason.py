@@ -25,7 +25,7 @@ def reason(source: Source, evidence: Evidence, state: State, observed_at: dateti
         case State.PAUSED:
             return f"Paused by {source.paused_by or 'somebody'} until {moment(source.paused_until)}."
         case State.FAILED:
-            return _failed(evidence)
+            return _failed(source, evidence)
         case State.NEW:
             return f"No backup yet; the first is due at {moment(evidence.due_at)}."
         case State.NEVER if evidence.finding == GONE:
@@ -47,11 +47,11 @@ def reason(source: Source, evidence: Evidence, state: State, observed_at: dateti
             return _good(source, evidence)
 
 
-def _failed(evidence: Evidence) -> str:
+def _failed(source: Source, evidence: Evidence) -> str:
     attempt = evidence.last_attempt
     if evidence.finding == DAMAGED:
         return "The newest good backup is known to be damaged."
-    if attempt is not None and attempt.outcome is Outcome.LOST:
+    if attempt is not None and attempt.outcome is Outcome.LOST and source.collected is None:
         return "The agent stopped while the last backup ran, so it is lost."
     return f"The last backup failed: {_said(attempt.reason if attempt else None)}"
 
@@ -69,6 +69,8 @@ def _unknown(source: Source, evidence: Evidence, observed_at: datetime | None, h
             f"Its snapshots stopped before those of {successor or 'an unnamed host'} with the same paths"
             " began; adopt it there if the host was renamed."
         )
+    if source.collected is not None:
+        return f"Its server has told nothing of it since {moment(observed_at)}, so we cannot say."
     if source.is_found:
         return f"Nobody could look into its repository since {moment(observed_at)}, so we cannot say."
     if evidence.deadline_at is None:

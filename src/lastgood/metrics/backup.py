@@ -11,14 +11,14 @@ from datetime import datetime
 
 from lastgood.fleet.coverage import uncovered
 from lastgood.fleet.fleet import FleetView
-from lastgood.fleet.judge import last_known_at, told_at
-from lastgood.fleet.weigh import is_proven_good
-from lastgood.metrics.entities import DOCKER, REPOSITORY, SOURCE, UPKEEP, aged_value, epoch
+from lastgood.fleet.judge import is_running, last_known_at
+from lastgood.fleet.weigh import is_proven_good, newest
+from lastgood.metrics.entities import DOCKER, REPOSITORY, SOURCE, SYNC, UPKEEP, aged_value, epoch
 from lastgood.metrics.family import Aged, Family, Instant, Type, Value
 from lastgood.metrics.vocabulary import Vocabulary
 from lastgood.model.host import ABSENT
 from lastgood.model.job import Outcome, Run, RunKind
-from lastgood.model.repository import RepositoryState
+from lastgood.model.repository import NO_REPOSITORY_EVIDENCE, RepositoryState
 from lastgood.model.source import last_good
 
 SOURCE_LABELS = ("source", "tool", "host", "name", "repository")
@@ -103,12 +103,16 @@ def _due(view: FleetView, source_id: str) -> Value:
 
 
 def _observed_base(view: FleetView, source_id: str) -> object:
+    """A look speaks for all that it found, however many they are: its moment is read when the page is made."""
     source = view.sources[source_id]
-    return source.host_id, told_at(view, source)
+    return source.host_id, view.evidence_of(source_id).observed_at, source.repository_id if source.is_found else ""
 
 
-def _observed(now: Instant, base: tuple[str | None, datetime | None]) -> int | None:
-    host_id, told_at = base
+def _observed(now: Instant, base: tuple[str | None, datetime | None, str]) -> int | None:
+    host_id, told_at, repository_id = base
+    whole_at = now.repository_evidence.get(repository_id, NO_REPOSITORY_EVIDENCE).whole_at
+    if whole_at is not None:
+        told_at = newest(told_at, whole_at)
     presence = now.presence.get(host_id or "", ABSENT)
     if presence.is_observing and not presence.behind:
         return now.seconds
@@ -132,8 +136,10 @@ def _verified(view: FleetView, source_id: str) -> Value:
     """Nothing is verified of a source of which nothing is held."""
     if _good(view, source_id) is None:
         return None
-    repository_id = view.sources[source_id].repository_id
-    return epoch(view.repository_evidence_of(repository_id).upkeep_at(RunKind.CHECK))
+    source = view.sources[source_id]
+    if source.collected is not None:
+        return epoch(view.evidence_of(source_id).verified_at)
+    return epoch(view.repository_evidence_of(source.repository_id).upkeep_at(RunKind.CHECK))
 
 
 def _upkeep(view: FleetView, upkeep_id: str) -> tuple[str, ...]:
@@ -143,7 +149,8 @@ def _upkeep(view: FleetView, upkeep_id: str) -> tuple[str, ...]:
 
 def _upkeep_at(view: FleetView, upkeep_id: str) -> Value:
     repository_id, _, task = upkeep_id.partition("/")
-    return epoch(view.repository_evidence_of(repository_id).upkeep_at(RunKind(task)))
+    evidence = view.repository_evidence_of(repository_id)
+    return epoch(evidence.synced_at if task == SYNC else evidence.upkeep_at(RunKind(task)))
 
 
 def _of_source(
@@ -197,7 +204,7 @@ FAMILIES: tuple[Family[FleetView], ...] = (
     _of_source(
         "backup_source_running",
         "1 while a backup of this source runs, 0 otherwise.",
-        lambda view, source_id: source_id in view.running_of_source,
+        is_running,
         "run",
     ),
     _of_source(
@@ -258,7 +265,8 @@ FAMILIES: tuple[Family[FleetView], ...] = (
     ),
     _of_source(
         "backup_verified_timestamp_seconds",
-        "Unix time at which the repository of this source was last checked and found without errors.",
+        "Unix time at which the newest check without errors was made: of this source where its server tells that, "
+        "else of its repository.",
         _verified,
     ),
     _of_repository(
@@ -272,10 +280,20 @@ FAMILIES: tuple[Family[FleetView], ...] = (
         "Size of what the repository stores.",
         lambda view, repository_id: view.repository_evidence_of(repository_id).size_bytes,
     ),
+    _of_repository(
+        "backup_repository_available_bytes",
+        "Room that is left in the repository, where its server tells it.",
+        lambda view, repository_id: view.repository_evidence_of(repository_id).available_bytes,
+    ),
+    _of_repository(
+        "backup_repository_full_timestamp_seconds",
+        "Unix time at which the repository will be full if it grows on as it did, where its server tells it.",
+        lambda view, repository_id: epoch(view.repository_evidence_of(repository_id).full_at),
+    ),
     _of_repository("backup_repository_locks", "Locks that lie in the repository.", _locks),
     Family(
         name="backup_repository_upkeep_timestamp_seconds",
-        help="Unix time at which this task last went well on the repository: check, forget, prune or unlock.",
+        help="Unix time at which this task last went well on the repository: check, forget, prune, sync or unlock.",
         entity=UPKEEP,
         reads=("repository",),
         label_names=(*REPOSITORY_LABELS, "task"),

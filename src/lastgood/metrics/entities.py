@@ -17,6 +17,9 @@ from lastgood.metrics.family import Aged, Entity, Instant, Value
 from lastgood.metrics.own_facts import OwnFacts
 from lastgood.model.alert import Severity
 
+SYNC = "sync"
+"""A copy of a repository, which is no run of ours."""
+
 FORMATS = ("openmetrics", "text")
 ENCODINGS = ("gzip", "identity")
 
@@ -43,15 +46,21 @@ class _Upkeep(Mapping[str, object]):
     def __getitem__(self, key: str) -> datetime:
         repository_id, _, task = key.partition("/")
         if repository_id in self._view.repositories:
-            for kind, at in self._view.repository_evidence_of(repository_id).upkeep:
+            evidence = self._view.repository_evidence_of(repository_id)
+            if task == SYNC and evidence.synced_at is not None:
+                return evidence.synced_at
+            for kind, at in evidence.upkeep:
                 if kind == task:
                     return at
         raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
         for repository_id in self._view.repositories:
-            for kind, _ in self._view.repository_evidence_of(repository_id).upkeep:
+            evidence = self._view.repository_evidence_of(repository_id)
+            for kind, _ in evidence.upkeep:
                 yield f"{repository_id}/{kind}"
+            if evidence.synced_at is not None:
+                yield f"{repository_id}/{SYNC}"
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -62,7 +71,7 @@ UPKEEP: Entity[FleetView] = Entity("upkeep", lambda view: sorted(_Upkeep(view)),
 
 def upkeep_of(repository_ids: Iterable[str]) -> list[str]:
     """The ids of all upkeep of these repositories, whether there is any."""
-    return [f"{repository_id}/{task}" for repository_id in repository_ids for task in TASKS]
+    return [f"{repository_id}/{task}" for repository_id in repository_ids for task in (*TASKS, SYNC)]
 
 
 SEVERITY: Entity[FleetView] = Entity("severity", lambda _view: sorted(Severity))
@@ -89,7 +98,7 @@ ENDED_RUNS: Entity[FleetView] = Entity("ended_runs", lambda _view: tuple(RUNS))
 def instant(view: FleetView) -> Instant | None:
     """The instant of a moment; None before the first evaluation."""
     at = view.evaluated_at
-    return None if at is None else Instant(at, int(at.timestamp()), view.presence)
+    return None if at is None else Instant(at, int(at.timestamp()), view.presence, view.repository_evidence)
 
 
 def aged_value(aged: Aged[FleetView]) -> Callable[[FleetView, str], Value]:

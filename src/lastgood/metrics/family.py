@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
@@ -55,11 +55,15 @@ class Entity(Generic[V]):
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """What moves without anybody telling: the clock, and who was heard when. The one moment of a whole page."""
+    """What moves without anybody telling: the clock, who was heard and which repository was seen when.
+
+    The one moment of a whole page.
+    """
 
     at: datetime
     seconds: int
     presence: Mapping[str, Any]
+    repository_evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,10 +79,17 @@ def _of_collector(name: str, help_: str, value: Callable[[OwnFacts, str], Value]
         name=name,
         help=help_,
         entity=COLLECTOR,
-        label_names=("collector",),
-        labels=lambda _facts, collector: (collector,),
+        type=Type.COUNTER if name.endswith("_total") else Type.GAUGE,
+        label_names=("collector", "probe"),
+        labels=lambda _facts, probe: collector_and_probe(probe),
         value=value,
     )
+
+
+def collector_and_probe(name: str) -> tuple[str, str]:
+    """``pbs/NAME/fast`` is the probe fast of the collector ``pbs/NAME``."""
+    collector, _, probe = name.rpartition("/")
+    return (collector, probe) if collector else (name, "")
 
 
 def _of_channel(name: str, help_: str, value: Callable[[ChannelFacts], Value]) -> Family[OwnFacts]:
@@ -130,18 +137,23 @@ FAMILIES: tuple[Family[OwnFacts], ...] = (
     ),
     _of_collector(
         "lastgood_collector_success",
-        "1 if the newest round of this collector succeeded, 0 otherwise.",
+        "1 if the newest round of this probe of a collector succeeded, 0 otherwise.",
         lambda facts, name: facts.collectors[name].success,
     ),
     _of_collector(
         "lastgood_collector_duration_seconds",
-        "How long the newest round of this collector took.",
+        "How long the newest round of this probe took.",
         lambda facts, name: facts.collectors[name].duration_seconds,
     ),
     _of_collector(
         "lastgood_collector_last_success_timestamp_seconds",
-        "Unix time at which this collector last succeeded; what it told keeps that age.",
+        "Unix time at which this probe last succeeded; what it told keeps that age.",
         lambda facts, name: epoch(facts.collectors[name].last_success_at),
+    ),
+    _of_collector(
+        "lastgood_collector_failures_total",
+        "Rounds of this probe that failed.",
+        lambda facts, name: facts.collectors[name].failures,
     ),
     _of_channel(
         "lastgood_notices_undelivered",

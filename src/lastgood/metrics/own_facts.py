@@ -25,11 +25,15 @@ class Build:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorFacts:
-    """How a collector's newest round went; success None before the first has ended."""
+    """How the newest round of a probe went; success None before the first has ended.
+
+    ``failures`` are counted since this process began.
+    """
 
     success: bool | None = None
     duration_seconds: float | None = None
     last_success_at: datetime | None = None
+    failures: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +129,10 @@ class ProcessFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnFacts:
-    """One moment of the running process. ``quarantine_rows`` is how many facts lie in quarantine now."""
+    """One moment of the running process. ``quarantine_rows`` is how many facts lie in quarantine now.
+
+    ``collectors`` are by collector and probe, as ``pbs/NAME/fast``.
+    """
 
     build: Build
     agents_connected: int | None = None

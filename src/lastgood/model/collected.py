@@ -83,6 +83,8 @@ class CollectedRepository:
     full_at: datetime | None = None
     snapshots: int | None = None
     upkeep: tuple[tuple[RunKind, datetime], ...] = ()
+    synced_at: datetime | None = None
+    """When a copy of it, or into it, last went well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,3 +98,17 @@ class SourcesTold:
 
 
 Report = CollectedRepository | SourcesTold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorHealth:
+    """How a collector fares at this moment; memory, and no fact. ``failing_since`` is set once that lasts.
+
+    ``heard``: at least one of its rounds has ended, so that there is something to say. ``expected_off``: its server is
+    switched off on purpose at times.
+    """
+
+    heard: bool = False
+    failing_since: datetime | None = None
+    message: str | None = None
+    expected_off: bool = False

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lastgood.model.alert import Alert, AlertKey
+from lastgood.model.collected import CollectedRepository, CollectedSource
 from lastgood.model.docker import Engine, Inventory
 from lastgood.model.host import AgentInfo, Host
 from lastgood.model.job import Run, RunStart
@@ -129,6 +130,33 @@ class SnapshotsListed(Fact):
     truncated: bool = False
     duplicates: int = 0
     part: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryCollected(Fact):
+    """A collector asked a server for one of its repositories; ``watch_seconds`` is how often it does."""
+
+    collector: str
+    report: CollectedRepository
+    watch_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcesCollected(Fact):
+    """Sources of a repository as its server shows them at ``listed_at``, told in parts.
+
+    ``sources`` are those of which something else is told than before, ``seen`` others that were looked at as well.
+    ``gone`` are not there any more, ``dropped`` are no longer asked for. After a ``whole`` one, all others of the
+    repository are as they were told last.
+    """
+
+    repository_id: str
+    listed_at: datetime
+    sources: tuple[CollectedSource, ...] = ()
+    seen: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +294,8 @@ FACTS: tuple[type[Fact], ...] = (
     RepositorySized,
     LocksListed,
     SnapshotsListed,
+    RepositoryCollected,
+    SourcesCollected,
     SourceConfigured,
     SourceAdopted,
     RunStarted,

@@ -44,6 +44,7 @@ class Repository:
     Credentials are local (``password_file`` and ``environment_file`` are paths on the agents' hosts, mode 0600) or
     held by the hub: ``held`` names the slots it has, ``held_revision`` changes whenever one of them does.
     ``watched_by`` is who looks into it although no source of ours need be there: a host's id, or ``HUB``.
+    ``collector`` is who tells of it in place of all these: its server is asked, and it stands in the settings.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Repository:
     held_revision: str | None = None
     watched_by: str | None = None
     watch_seconds: int = 900
+    collector: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,8 @@ class RepositoryEvidence:
     ``damaged_subset`` of the data), and none that looked as deep was clean since.
     ``misdated`` are snapshots that were seen before the moment they claim; they never count. ``whole_at`` is the
     moment of the last look that showed every series: it speaks for those as well of which it showed nothing new.
+    The room that is left and when it will be used up (``full_at``) are told by servers alone, as is ``synced_at``,
+    when a copy of it, or into it, last went well.
     """
 
     probe: Probe = Probe.UNKNOWN
@@ -168,6 +172,10 @@ class RepositoryEvidence:
     doubts: tuple[Doubt, ...] = ()
     misdated: tuple[str, ...] = ()
     whole_at: datetime | None = None
+    available_bytes: int | None = None
+    total_bytes: int | None = None
+    full_at: datetime | None = None
+    synced_at: datetime | None = None
 
     def upkeep_at(self, kind: RunKind) -> datetime | None:
         """When upkeep of this kind last went well."""

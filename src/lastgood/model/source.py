@@ -55,6 +55,18 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What its server or the settings said of a source when it was last told.
+
+    Where the source still says the same it follows what is told next; where it does not, somebody has decided.
+    """
+
+    name: str
+    schedule: Schedule | None = None
+    target: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """What should be backed up: configured, from which host, into which repository, how often; or found.
 
@@ -62,7 +74,10 @@ class Source:
     ``series`` are the snapshots it was found by; of a configured source those of found ones that it took over.
     ``alias_host_id`` is the host of ours whose name a found source is shown under.
 
-    ``restic_host`` is the host's name at enrolment, frozen, since it is written into snapshots for ever.
+    One with ``collected`` is told by its server: it is found too, and everything of it comes from there.
+
+    ``restic_host`` is the host's name at enrolment, frozen, since it is written into snapshots for ever; of a source
+    that was found or collected, the host that its tool names.
     ``target`` is an operator's "never older than"; ``grace`` None means the default of ``fleet/schedule.py``.
     ``revised_at`` is when schedule, target or grace last changed. ``keep`` is what ``forget`` leaves.
     """
@@ -87,6 +102,7 @@ class Source:
     keep: Retention | None = None
     series: tuple[Series, ...] = ()
     alias_host_id: str | None = None
+    collected: Collected | None = None
 
     @property
     def is_found(self) -> bool:
@@ -129,7 +145,8 @@ class Evidence:
     ``resumed_at`` is when the last pause or archiving ended, ``arrears`` what was owed when schedule or pause last
     changed (due, deadline, interval). ``poor_snapshots`` are snapshots that no good run made, newest last.
     ``displaced`` is the attempt before one that is held for lost, until the truth about that may come. ``habit``
-    is when a found source gets its snapshots.
+    is when a found source gets its snapshots. The last four are told by servers alone: when it was last verified, its
+    oldest snapshot, since when a backup runs, and sentences for people.
     """
 
     observed_at: datetime | None = None
@@ -152,6 +169,10 @@ class Evidence:
     poor_snapshots: tuple[str, ...] = ()
     displaced: Run | None = None
     habit: Habit | None = None
+    verified_at: datetime | None = None
+    oldest_at: datetime | None = None
+    running_since: datetime | None = None
+    remarks: tuple[str, ...] = ()
 
 
 NO_EVIDENCE = Evidence()

@@ -17,7 +17,7 @@ import structlog
 from lastgood.alerts import lifecycle, rules
 from lastgood.errors import StoreError
 from lastgood.fleet.fleet import Fleet
-from lastgood.fleet.judge import observed_at
+from lastgood.fleet.judge import look_awaited_until, observed_at
 from lastgood.ids import ulid
 from lastgood.model.alert import AlertKey
 from lastgood.model.fact import Fact, MomentsPassed
@@ -97,6 +97,8 @@ class Findings:
             moment = self._passed(source_id, now)
             if moment is not None and not moment.looked and rules.is_blind(self._fleet, now):
                 self._ledger.put(source_id, self._fleet.blind_until)
+            elif moment is not None and not moment.looked and self._is_look_awaited(source_id, now):
+                self._ledger.put(source_id, now + AGAIN_AFTER)
             elif moment is not None:
                 moments.append(moment)
             if piece.is_over:
@@ -109,6 +111,12 @@ class Findings:
             for source_id in source_ids:
                 self._ledger.put(source_id, now + AGAIN_AFTER)
             raise
+
+    def _is_look_awaited(self, source_id: str, now: datetime) -> bool:
+        """Whether the next look, which alone says how it ended, is still on its way."""
+        source = self._fleet.sources[source_id]
+        until = look_awaited_until(self._fleet, source, observed_at(self._fleet, source, now))
+        return until is not None and now < until
 
     def _passed(self, source_id: str, now: datetime) -> DueMoment | None:
         """The open moment of a source, with whether we know how it ended."""
@@ -150,6 +158,7 @@ class Findings:
             "source": fleet.sources,
             "host": fleet.hosts,
             "repository": fleet.repositories,
+            "collector": fleet.collectors,
         }
         if entity_id not in things[kind]:  # a found source may end while something is open about it
             return lifecycle.reconcile(

@@ -20,7 +20,7 @@ import structlog
 from lastgood.errors import LastgoodError, StoreError
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import Changes, learn
-from lastgood.model.fact import Fact, InventoryListed, SnapshotsListed
+from lastgood.model.fact import Fact, InventoryListed, SnapshotsListed, SourcesCollected
 from lastgood.service.checkpoint import Checkpoint
 from lastgood.service.slices import Slice
 from lastgood.store import log
@@ -275,6 +275,8 @@ def _size(one: Append) -> int:
         size += FACT_BYTES
         if isinstance(told, SnapshotsListed):
             size += POINT_BYTES * sum(1 + len(series.newest) for series in told.series)
+        elif isinstance(told, SourcesCollected):
+            size += FACT_BYTES * len(told.sources)
         elif isinstance(told, InventoryListed):
             size += FACT_BYTES * (len(told.inventory.containers) + len(told.inventory.volumes))
     return size

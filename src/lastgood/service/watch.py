@@ -103,6 +103,11 @@ class Watch:
         """An agent came, fell silent, or is in step again: its sources may have been waiting for that."""
         self.changed(Changes(hosts={host_id}, sources=set(self._fleet.sources_of_host.get(host_id, ()))))
 
+    def collector_changed(self, name: str) -> None:
+        """A collector began to fail for long, or is well again; or there is none of that name any more."""
+        self._findings.judged(("collector", name))
+        self._wake.set()
+
     def _come_up(self, entity: Entity, now: datetime) -> None:
         """Judge what no fact has touched; it is told at the end of the slice."""
         self._judge(entity, now)

@@ -6,6 +6,7 @@ here sealed and leave sealed; who may open them is not decided in this package.
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -17,6 +18,7 @@ Seen = tuple[datetime | None, datetime | None]
 """(seen_at, observed_at) of ``model.host.Presence``."""
 
 ALIVE_AT = "alive_at"
+_MEMORY = "collector:"
 PUBLIC_URL = "public_url"
 """Where the hub was last reached, for commands beside it that print links."""
 
@@ -39,6 +41,16 @@ def alive_at(connection: Connection) -> datetime | None:
     """When we last noted that we are running, None for a fresh database."""
     noted = get_meta(connection, ALIVE_AT)
     return None if noted is None else datetime.fromisoformat(noted)
+
+
+def get_memory(connection: Connection, name: str) -> bytes | None:
+    """What the collector of this name keeps over a restart."""
+    held = get_meta(connection, _MEMORY + name)
+    return None if held is None else b64decode(held)
+
+
+def set_memory(connection: Connection, name: str, held: bytes) -> None:
+    set_meta(connection, _MEMORY + name, b64encode(held).decode())
 
 
 def save_presence(connection: Connection, seen: Mapping[str, Seen]) -> None:

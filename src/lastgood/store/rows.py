@@ -39,6 +39,7 @@ from lastgood.model.fact import (
     RunFinished,
     RunStarted,
     SnapshotsListed,
+    SourcesCollected,
     SubjectExcluded,
 )
 from lastgood.model.host import Host
@@ -64,6 +65,7 @@ _TELLING = frozenset(
         RepositorySized,
         LocksListed,
         SnapshotsListed,
+        SourcesCollected,
         MomentsPassed,
         AlertOpened,
         AlertResolved,

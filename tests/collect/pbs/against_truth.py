@@ -153,9 +153,13 @@ def _job(job: Job, told: dict[str, Any]) -> list[str]:
 def _tasks(picture: PbsPicture, truth: dict[str, Any]) -> list[str]:
     told, edge = truth["tasks"], truth["now"] - KEPT.total_seconds()
     recent = {(row["worker_type"], row["worker_id"]): row for row in told["latest"] if row["start"] >= edge}
+    there = {("backup", f"{group['store']}:{group['type']}/{group['id']}") for group in truth["groups"]}
+    # What is told of a group that is gone goes with it.
+    recent = {key: row for key, row in recent.items() if key[0] != "backup" or key in there}
     ours = {
         key: (CLASSES_BACK[task.status.value], _epoch(task.started_at), _epoch(task.ended_at))
         for key, task in picture.tasks.last.items()
+        if key[0] != "backup" or key in there
     }
     right = {key: (row["class"], row["start"], row["end"]) for key, row in recent.items()}
     wrong = [
