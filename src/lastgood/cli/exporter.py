@@ -49,7 +49,7 @@ def pbs(
     """
     import structlog
 
-    from lastgood.cli import running
+    from lastgood.cli import foreground
     from lastgood.clock import now
     from lastgood.collect.pbs import PbsCollector
     from lastgood.config.exporter import load_exporter
@@ -80,6 +80,6 @@ def pbs(
     async def main() -> int:
         exporter = pbs_exporter(settings, state, now, PbsCollector)
         log.info("listening", address=str(address), servers=len(settings.servers.pbs))
-        return await exporter.serve(bound, running.stop_event())
+        return await exporter.serve(bound, foreground.stop_event())
 
-    raise typer.Exit(running.run(main()))
+    raise typer.Exit(foreground.run(main()))

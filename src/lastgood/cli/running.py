@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
-import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
+from lastgood.cli.foreground import OPEN_FILES, raise_file_limit, run, stop_event
 from lastgood.clock import now
 from lastgood.config.settings import Settings
 from lastgood.service.service import Service
@@ -23,8 +22,7 @@ from lastgood.web.patience import Patience
 from lastgood.web.server import HubServer
 from lastgood.web.wiring import faces_of
 
-OPEN_FILES = 262_144
-"""As in the systemd unit; more than the agents that one hub carries."""
+__all__ = ["OPEN_FILES", "first_of", "raise_file_limit", "run", "running_hub", "stop_event"]
 
 
 @contextlib.asynccontextmanager
@@ -53,15 +51,6 @@ async def running_hub(settings: Settings, bound: socket.socket) -> AsyncIterator
         await service.stop()
 
 
-def stop_event() -> asyncio.Event:
-    """An event that SIGINT and SIGTERM set."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    return stop
-
-
 async def first_of(*waiting: Coroutine[Any, Any, Any]) -> int:
     """Wait until one of these is done, end the others, and answer which it was; its error is raised."""
     tasks = [asyncio.ensure_future(one) for one in waiting]
@@ -74,20 +63,3 @@ async def first_of(*waiting: Coroutine[Any, Any, Any]) -> int:
     index = next(i for i, task in enumerate(tasks) if task in done)
     tasks[index].result()
     return index
-
-
-def raise_file_limit() -> None:
-    """Each connection is an open file, and 1024, the usual soft limit, is soon reached with agents and browsers."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def run(main: Coroutine[Any, Any, int]) -> int:
-    """Run on uvloop, with as many open files as this user may have, and answer the exit code."""
-    import uvloop
-
-    raise_file_limit()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
