@@ -7,6 +7,7 @@ import typer
 from lastgood.cli import (
     agent,
     alert,
+    audit,
     channel,
     check,
     dashboards,
@@ -18,8 +19,10 @@ from lastgood.cli import (
     job,
     repository,
     restore,
+    role,
     rules,
     source,
+    token,
     up,
     user,
 )
@@ -47,11 +50,14 @@ app.command("rules")(rules.rules)
 app.command("version")(check.version)
 app.add_typer(agent.app, name="agent")
 app.add_typer(alert.app, name="alert")
+app.add_typer(audit.app, name="audit")
 app.add_typer(channel.app, name="channel")
 app.add_typer(job.app, name="job")
 app.add_typer(repository.app, name="repository")
 app.add_typer(source.app, name="source")
 app.add_typer(user.app, name="user")
+app.add_typer(role.app, name="role")
+app.add_typer(token.app, name="token")
 app.add_typer(exporter.app, name="exporter")
 app.add_typer(host.app, name="host")
 app.add_typer(enrol_code.app, name="enrol-code")

@@ -2,7 +2,7 @@
 
 ``LASTGOOD_URL`` with ``LASTGOOD_TOKEN`` (or ``LASTGOOD_TOKEN_FILE``) names a hub anywhere; without them the hub of
 the data folder on this machine is asked. The one rule: whatever goes wrong becomes one sentence with its mend; a
-token never stands in a message.
+token never stands in a message, is never an argument, and travels by https or to this machine alone.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -113,6 +114,7 @@ def asked_hub(data_dir: Path | None = None, config: Path | None = None) -> Itera
 
     url = os.environ.get("LASTGOOD_URL")
     if url and data_dir is None:
+        _check_address(url)
         headers = {"Authorization": f"Bearer {_token()}"}
         with Hub(httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=SECONDS), url) as hub:
             yield hub
@@ -148,6 +150,8 @@ def _socket(data_dir: Path | None, config: Path | None) -> Path:
 
 
 def _token() -> str:
+    from lastgood.auth.tokens import PREFIX, lookup_of
+
     token, path = os.environ.get("LASTGOOD_TOKEN"), os.environ.get("LASTGOOD_TOKEN_FILE")
     if path:
         try:
@@ -156,7 +160,26 @@ def _token() -> str:
             raise ConfigError(f"LASTGOOD_TOKEN_FILE {path} cannot be read: {error.strerror}.") from error
     if not token:
         raise ConfigError("LASTGOOD_URL is set but no token; put one into LASTGOOD_TOKEN_FILE or LASTGOOD_TOKEN.")
+    if not (token.isascii() and token.isprintable()) or (token.startswith(PREFIX) and lookup_of(token) is None):
+        where = "LASTGOOD_TOKEN_FILE" if path else "LASTGOOD_TOKEN"
+        raise ConfigError(f"The token in {where} was copied wrong, its checksum does not fit; copy all of it anew.")
     return token
+
+
+def _check_address(url: str) -> None:
+    """Refuse to send a token where whoever listens in between reads it."""
+    from lastgood.agent.address import is_loopback
+
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError("LASTGOOD_URL is no address of a hub; write for example https://lastgood.example.org.")
+    if parts.username or parts.password:
+        raise ConfigError("LASTGOOD_URL holds a name or password; leave it out, the token is enough.")
+    if parts.scheme == "http" and not is_loopback(parts.hostname) and os.environ.get("LASTGOOD_INSECURE") != "1":
+        raise ConfigError(
+            "LASTGOOD_URL is plain http, where the token could be read on its way; use https, or set "
+            "LASTGOOD_INSECURE=1 if the network between is yours alone."
+        )
 
 
 def _refusal(answer: httpx.Response, name: str) -> LastgoodError:

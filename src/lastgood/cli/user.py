@@ -1,4 +1,8 @@
-"""``lastgood user``: people who may sign in, on the hub's own machine."""
+"""``lastgood user``: people who may sign in, and as what.
+
+``reset`` works on the hub's own machine without asking the hub, for whoever cannot sign in any more; the others ask
+its API. The one rule: no password is asked for or printed here, only links with which one is chosen.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,98 @@ from typing import Annotated
 
 import typer
 
+from lastgood.cli.ask import DataDir, Json
 from lastgood.cli.options import ConfigFile, Debug, load_settings
 
 app = typer.Typer(help="People who may sign in.", no_args_is_help=True)
 
 LINK_FOR = timedelta(hours=1)
+COLUMNS = (("NAME", "name"), ("ROLE", "role"), ("SINCE", "created_at"), ("SIGNS IN", "signs_in"))
+Named = Annotated[str, typer.Argument(metavar="USER", help="Their name or id.")]
+RoleName = Annotated[str, typer.Option("--role", help="admin, operator, viewer, scraper, or a role of your own.")]
 
 
 @app.callback()
 def _group() -> None:
     """People who may sign in."""
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="What they sign in with.")],
+    role: RoleName,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
+    """Add a user and print the one-time link with which they choose a password.
+
+    Example: lastgood user create bob --role operator
+    """
+    from lastgood.cli.ask import asked_hub
+
+    with asked_hub(data_dir, config) as hub:
+        made = hub.post("/users", {"name": name, "role": role})
+    typer.echo(made["link"])
+    typer.echo("The link works once, for 24 hours; give it to them alone.", err=True)
+
+
+@app.command("list")
+def list_(as_json: Json = False, data_dir: DataDir = None, config: ConfigFile = None, debug: Debug = False) -> None:
+    """List the users.
+
+    Example: lastgood user list
+    """
+    from lastgood.cli.ask import asked_hub
+    from lastgood.cli.tables import show
+
+    with asked_hub(data_dir, config) as hub:
+        rows = list(hub.every("/users"))
+    show(rows, COLUMNS, as_json=as_json, nothing="Nobody can sign in yet; lastgood user reset prints the first link.")
+
+
+@app.command("role")
+def role_(
+    user: Named,
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="The role they get instead of theirs.")],
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
+    """Give a user another role; it holds from their next click on.
+
+    Example: lastgood user role bob viewer
+    """
+    from lastgood.cli.ask import asked_hub
+    from lastgood.cli.tables import text
+
+    with asked_hub(data_dir, config) as hub:
+        found = hub.find("/users", user, "user")
+        changed = hub.patch(f"/users/{found['id']}", {"role": role})
+    typer.echo(f"{text(changed['name'])} is {text(changed['role'])} now.", err=True)
+
+
+@app.command("remove")
+def remove(
+    user: Named,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    debug: Debug = False,
+) -> None:
+    """Remove a user and end their sessions. What they made stays, their API tokens as well.
+
+    Example: lastgood user remove bob --yes
+    """
+    from lastgood.cli.ask import asked_hub
+    from lastgood.cli.tables import text
+
+    with asked_hub(data_dir, config) as hub:
+        found = hub.find("/users", user, "user")
+        if not yes:
+            typer.confirm(f"Remove {text(found['name'])}?", abort=True)
+        hub.delete(f"/users/{found['id']}")
+    typer.echo("Removed.", err=True)
 
 
 @app.command("reset")

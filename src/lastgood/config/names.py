@@ -63,7 +63,14 @@ FILE_ALIASES = (
     Alias("metrics_trusted_cidrs", "metrics.networks", "restic-manager"),
 )
 
-NOT_SETTINGS = ("LASTGOOD_CONFIG", "LASTGOOD_URL", "LASTGOOD_TOKEN", "LASTGOOD_TOKEN_FILE", "LASTGOOD_DEBUG")
+NOT_SETTINGS = (
+    "LASTGOOD_CONFIG",
+    "LASTGOOD_URL",
+    "LASTGOOD_TOKEN",
+    "LASTGOOD_TOKEN_FILE",
+    "LASTGOOD_INSECURE",
+    "LASTGOOD_DEBUG",
+)
 """Names of ours that steer the commands instead of the settings."""
 
 TEST_PREFIX = "LASTGOOD_TEST_"
