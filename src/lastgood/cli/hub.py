@@ -53,6 +53,7 @@ async def _greet(service: Service) -> None:
     """Log the address and, while nobody can sign in, a link for the first administrator."""
     import structlog
 
+    from lastgood.model.audit import THE_HUB, Entry
     from lastgood.store.accounts import count_users
 
     log = structlog.get_logger("lastgood.serve")
@@ -63,6 +64,7 @@ async def _greet(service: Service) -> None:
     if not await service.database.read(count_users):
         # The log is where an operator looks first; the link works once.
         link = await first_link(service)
+        await service.audit.note(Entry(action="user.reset", who=THE_HUB, details={"first": True}))
         log.warning("nobody can sign in yet; open this link once to become administrator", link=link)
 
 

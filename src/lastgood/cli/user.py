@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lastgood.cli.ask import DataDir, Json
 from lastgood.cli.options import ConfigFile, Debug, load_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 app = typer.Typer(help="People who may sign in.", no_args_is_help=True)
 
@@ -119,8 +122,6 @@ def reset(
 
     Example: lastgood user reset anna --data-dir ./lastgood-data
     """
-    from sqlalchemy import Connection
-
     from lastgood.clock import now
     from lastgood.config.keyfile import load_or_make_key
     from lastgood.errors import ConfigError
@@ -144,9 +145,24 @@ def reset(
             raise ConfigError(
                 f"There is no secret key file {server.key_path}; put back the one the hub was made with."
             )
-        key = web_key(load_or_make_key(server.key_path))
+        secret_key = load_or_make_key(server.key_path)
+        key = web_key(secret_key)
+        _tell(connection, secret_key, user_name)
         base = records.get_meta(connection, records.PUBLIC_URL) or str(server.public_url)
         return make_link(connection, key=key, base=base, user_name=user_name, now=now(), lasts_for=LINK_FOR)
 
     typer.echo(beside_the_hub(server.data_dir, make))
     typer.echo("The link works once, for an hour. A new password ends all sessions of its user.", err=True)
+
+
+def _tell(connection: Connection, secret_key: bytes, user_name: str | None) -> None:
+    """Write into the audit log, in the transaction that keeps the link, that somebody on this machine made one."""
+    from lastgood.auth.chain import chain_keys
+    from lastgood.clock import now
+    from lastgood.model.audit import ActorKind, Entry, Target, Who
+    from lastgood.store import accounts, audit
+
+    user = None if user_name is None else accounts.find_user(connection, user_name)
+    target = Target(kind="user") if user is None else Target(kind="user", id=user.id, name=user.name)
+    entry = Entry(action="user.reset", who=Who(kind=ActorKind.LOCAL, name="local"), target=target)
+    audit.append(connection, entry, now(), chain_keys(secret_key))

@@ -135,8 +135,15 @@ class Audit:
     # --- life -------------------------------------------------------------------------------------------------
 
     async def start(self, backed_up_at: Callable[[], datetime | None] = lambda: None) -> None:
-        """Compare the log with the heads that were kept, and write that the hub begins. Raises StoreError."""
+        """Compare the log with the heads that were kept, and write that the hub begins."""
         self._backed_up_at = backed_up_at
+        try:
+            await self._look_back()
+            await self._pay()
+        except StoreError as error:  # a full disk keeps no hub from telling what it knows; the next round tries again
+            _log.error("the audit log could not be begun", error=str(error))
+
+    async def _look_back(self) -> None:
         kept = await asyncio.to_thread(lambda: [head for path in self._files if (head := read_head(path))])
         ours = [head for head in kept if head_is_signed(head, self._hub_keys.public_key)]
         newest = max(ours, key=lambda head: head.seq, default=None)
@@ -152,7 +159,6 @@ class Audit:
             self._noted = msgspec.structs.replace(self._noted, restored_at=restored.restored_at)
         await self._refresh()
         self._told_at = now
-        await self._pay()
 
     async def stop(self) -> None:
         """Write that the hub ends, and keep the last head."""

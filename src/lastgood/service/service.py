@@ -41,6 +41,7 @@ from lastgood.service.checkpoint import Checkpoint, restore
 from lastgood.service.collectors import Collectors, Configured, configured
 from lastgood.service.commands import Commands
 from lastgood.service.credentials import Credentials
+from lastgood.service.deeds import Deeds
 from lastgood.service.enrolment import Enrolment
 from lastgood.service.heartbeat import Heartbeat
 from lastgood.service.hosts import Hosts
@@ -106,7 +107,8 @@ class Service:
         self.watch = Watch(
             fleet, self.take, clock, held=lambda: self.lease.held("rules"), told=self._tell, steady=steady
         )
-        self.upkeep = Upkeep(database, fleet, settings.retention, clock, self.lease)
+        self.deeds = Deeds(self.audit, fleet)
+        self.upkeep = Upkeep(database, fleet, settings.retention, clock, self.lease, self.deeds.trimmed)
         self.credentials = Credentials(database, fleet, secret_key, self.take)
         restic = Restic(cache_dir=settings.server.data_dir / "restic-cache", clock=clock)
         self.lookout = Lookout(fleet, self.take, self.credentials.access, clock, self.lease, restic)
@@ -198,7 +200,8 @@ class Service:
         taking = await self.ingest.start()
         url = str(self.settings.server.public_url)
         await self.database.write(lambda connection: records.set_meta(connection, records.PUBLIC_URL, url))
-        await self._begin_audit()
+        await self.audit.start(lambda: self.backup_watch.made_at)
+        self.hear(self.deeds.changed)
         rounds = (
             ("watch", self.watch.run),
             ("checkpoint", self.checkpoint.run),
@@ -218,12 +221,6 @@ class Service:
             task.add_done_callback(self._round_ended)
         self.ready = True
         _log.info("hub started", hosts=len(self.fleet.hosts), sources=len(self.fleet.sources))
-
-    async def _begin_audit(self) -> None:
-        try:
-            await self.audit.start(lambda: self.backup_watch.made_at)
-        except StoreError as error:  # a full disk keeps no hub from telling what it knows
-            _log.error("the audit log could not be begun; it is tried again", error=str(error))
 
     async def broken(self) -> None:
         """Return when a round has ended by itself. States would then be told that nobody judges any more, so whoever
@@ -249,6 +246,7 @@ class Service:
             await self.ingest.stop()
             await self.upkeep.note()
             await self.tokens.note()
+            await self.deeds.settle()
             await self.audit.stop()
             await self.checkpoint.save()
         except StoreError as error:

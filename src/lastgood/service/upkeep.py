@@ -7,6 +7,7 @@ here is needed for a fact to be safe, so a failure is logged and tried again at 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -33,16 +34,24 @@ _log = structlog.get_logger("lastgood.upkeep")
 
 
 class Upkeep:
-    """``quarantined`` is how many facts lay in quarantine at the last look."""
+    """``quarantined`` is how many facts lay in quarantine at the last look. ``trimmed`` is told how many old rows
+    went."""
 
     def __init__(
-        self, database: Database, fleet: Fleet, retention: RetentionSettings, clock: Clock, lease: Lease
+        self,
+        database: Database,
+        fleet: Fleet,
+        retention: RetentionSettings,
+        clock: Clock,
+        lease: Lease,
+        trimmed: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         self._database = database
         self._fleet = fleet
         self._retention = retention
         self._clock = clock
         self._lease = lease
+        self._trimmed = trimmed
         self._noted: dict[str, records.Seen] = {}
         self._trim_at: datetime | None = None
         self.quarantined = 0
@@ -105,8 +114,11 @@ class Upkeep:
         def trim(connection: Connection) -> int:
             return history.trim(connection, keep)
 
-        gone = 1
+        gone, total = 1, 0
         while gone:
             gone = await self._database.write(trim)
+            total += gone
+        if total and self._trimmed is not None:
+            await self._trimmed(total)
         await self._database.write(lambda connection: accounts.trim_accounts(connection, now))
         await self._database.write(lambda connection: enrolment.trim_enrolment(connection, now))
