@@ -26,7 +26,7 @@ from lastgood.tools.tls import Certificate, Handshakes, Trust, WrongCertificate
 
 KEPT_OPEN = 60.0
 """Seconds that an idle connection is kept: longer than the shortest interval between two questions."""
-_BATCH = 256 * 1024
+_BATCH = 64 * 1024
 """So many bytes of a body are inflated and read at once, off the loop; less than _SMALL on it."""
 _SMALL = 4 * 1024
 _TEXT = 300

@@ -87,10 +87,12 @@ class Handshakes:
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
             context.verify_flags &= ~ssl.VERIFY_X509_STRICT
             return context
-        context = ssl.create_default_context()
-        if trust.fingerprint is not None or not trust.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
+        if trust.fingerprint is None and trust.verify:
+            return ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
         return context
 
     def _saw(self, der: bytes | None) -> None:

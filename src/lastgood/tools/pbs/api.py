@@ -16,7 +16,7 @@ import structlog
 from lastgood.config.servers import PbsServer
 from lastgood.model.pbs import Traffic
 from lastgood.tools.pbs.asking import LIST, NOTHING, SMALL, SNAPSHOTS, Asking, Params
-from lastgood.tools.pbs.job_shapes import PruneJob, SyncJob, TapeJob, TaskRow, TaskState, VerifyJob
+from lastgood.tools.pbs.job_shapes import JobRow, PruneJob, SyncJob, TapeJob, TaskRow, TaskState, VerifyJob
 from lastgood.tools.pbs.reading import ListReader, OneReader, any_row
 from lastgood.tools.pbs.rows import Rows
 from lastgood.tools.pbs.shapes import (
@@ -150,17 +150,17 @@ class Api:
         return await self._one(GcRow, f"admin/datastore/{_step(store)}/gc")
 
     async def verify_jobs(self) -> Rows[VerifyJob]:
-        return await self._list(VerifyJob, "admin/verify", lambda row: row.id)
+        return await self._list(VerifyJob, "admin/verify", _job_key)
 
     async def prune_jobs(self) -> Rows[PruneJob]:
-        return await self._list(PruneJob, "admin/prune", lambda row: row.id)
+        return await self._list(PruneJob, "admin/prune", _job_key)
 
     async def sync_jobs(self) -> Rows[SyncJob]:
         """Pull and push alike, where there are both; without Remote.Audit some are left out without a word."""
         if self.build is None:
             await self.version()
         direction = "all" if self.build and self.build.has(Gate.SYNC_DIRECTION) else None
-        return await self._list(SyncJob, "admin/sync", lambda row: row.id, {"sync-direction": direction})
+        return await self._list(SyncJob, "admin/sync", _job_key, {"sync-direction": direction})
 
     async def running_tasks(self) -> Rows[TaskRow]:
         """All of them; without Sys.Audit on /system/tasks only the token's own, without a word."""
@@ -176,7 +176,7 @@ class Api:
     # Tapes
 
     async def tape_jobs(self) -> Rows[TapeJob]:
-        return await self._list(TapeJob, "tape/backup", lambda row: row.id)
+        return await self._list(TapeJob, "tape/backup", _job_key)
 
     async def drives(self) -> Rows[Drive]:
         """As the configuration and the host know them: no drive is asked what it does."""
@@ -205,6 +205,10 @@ class Api:
 
 def _snapshot_key(row: SnapshotRow) -> tuple[str, str, int]:
     return row.backup_type, row.backup_id, row.backup_time
+
+
+def _job_key(row: JobRow) -> tuple[str, str]:
+    return row.store, row.id
 
 
 def _step(text: str) -> str:
