@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from lastgood.model.repository import Probe
 from tests.collect.pbs.against_truth import differences
 from tests.collect.pbs.rig import readable, watching
 from tests.pbs_simulator import MONITOR, SIZES, Setting, Simulator, Version
+from tests.pbs_simulator.asking import until_up
 
 LOOKS = ("fast", "medium", "slow", "fast")
 
@@ -70,7 +72,7 @@ async def test_after_each_event_all_is_as_the_server_knows_it(version: str) -> N
     with Simulator(Setting(size=SIZES["states"], version=Version.parse(version))) as pbs:
         async with watching(pbs, fingerprint=None, ca_file=None, verify_tls=False) as watch:
             await watch.all()
-            for kind, told in list(content(pbs)):
+            for kind, told in content(pbs):
                 watch.clock.turn(minutes=2)
                 pbs.happen(kind, **told)
                 await watch.run(*LOOKS)
@@ -240,11 +242,17 @@ async def test_a_right_that_is_taken_away_costs_one_datastore_and_is_named() -> 
             watch.clock.turn(minutes=2)
             for who in ("monitor@pbs", MONITOR):
                 pbs.happen("acl", path="/datastore/main", who=who, role="NoAccess")
-            failed = await watch.tried(*LOOKS, "rare")
-            assert failed == []
+            assert await watch.tried(*LOOKS, "rare", "medium") == []
             assert "Datastore.Audit on /datastore/main" in (watch.picture.missing or ())
             assert len(watch.picture.groups) == known
+            assert watch.repository("main").probe is Probe.REFUSED
             assert watch.repository("offsite").probe is Probe.READY
+            for who in ("monitor@pbs", MONITOR):
+                pbs.happen("acl", path="/datastore/main", who=who, role="NoAccess", remove=True)
+            watch.clock.turn(minutes=2)
+            assert await watch.tried("medium", "rare") == []
+            assert watch.repository("main").probe is Probe.READY
+            assert "Datastore.Audit on /datastore/main" not in (watch.picture.missing or ())
 
 
 async def test_a_revoked_token_is_tried_once_and_then_ever_more_seldom() -> None:
@@ -257,12 +265,12 @@ async def test_a_revoked_token_is_tried_once_and_then_ever_more_seldom() -> None
             waits: list[float] = []
             for _ in range(6):
                 since = watch.clock.now
-                tries = pbs.stats()["refused"]["401"]
-                while pbs.stats()["refused"]["401"] == tries:
+                tries = pbs.stats()["unauthorized"]
+                while pbs.stats()["unauthorized"] == tries:
                     watch.clock.turn(seconds=30)
                     failed = await watch.tried("fast", "medium", "slow", "rare")
                     assert {error.cause for error in failed} == {"unauthorised"}
-                assert pbs.stats()["refused"]["401"] == tries + 1
+                assert pbs.stats()["unauthorized"] == tries + 1
                 waits.append((watch.clock.now - since).total_seconds())
             assert waits == sorted(waits)
             assert waits[-1] <= 15 * 60 + 30
@@ -276,11 +284,16 @@ async def test_an_upgrade_is_waited_out_and_then_asked_what_is_new() -> None:
         async with watching(pbs) as watch:
             await watch.all()
             assert not any(job.direction == "push" for job in watch.picture.jobs or ())
-            pbs.happen("upgrade", version="4.2.3", down_s=0)
+            groups = watch.picture.groups
+            pbs.happen("upgrade", version="4.2.3", down_s=0.3)
             watch.clock.turn(minutes=2)
-            for _ in range(50):
-                if not await watch.tried(*LOOKS, "rare"):
-                    break
+            assert {error.cause for error in await watch.tried("fast", "medium")} == {"unreachable"}
+            picture = watch.picture
+            assert (picture.up, picture.version, picture.down_since) == (False, None, watch.clock.now)
+            assert watch.picture.groups is groups
+            assert watch.repository("main").probe is Probe.UNREACHABLE
+            await asyncio.to_thread(until_up, pbs)
+            assert await watch.tried(*LOOKS, "rare") == []
             assert watch.picture.version is not None
             assert (watch.picture.version.version, watch.picture.version.release) == ("4.2", "3")
             assert differences(watch.picture, pbs.truth())[:5] == []

@@ -97,8 +97,13 @@ class Medium:
         named = {row.store for row in rows}
         for name in [name for name in on.stores if name not in named]:
             look = on.looks.setdefault(name, Look(now))
-            look.at, look.probe = now, Probe.MISSING
-            on.put(replace(on.stores[name], up=False, reason="the server does not name it any more"))
+            if look.probe not in (Probe.MISSING, Probe.REFUSED):
+                on.rights_changed()  # is it gone, or may it not be seen any more?
+            look.at, look.probe = now, Probe.REFUSED if look.is_forbidden else Probe.MISSING
+            reason = (
+                "the token lacks the right to see it" if look.is_forbidden else "the server does not name it any more"
+            )
+            on.put(replace(on.stores[name], up=False, reason=reason))
             if now - look.seen_at <= MISSED_FOR:
                 reports.append(await on.report(name))
                 continue
@@ -150,6 +155,8 @@ class Medium:
             return [await on.report(name)]
         if (took := time.monotonic() - began) > LONG:
             look.rest_until = now + timedelta(seconds=REST * took)
+        if look.probe is Probe.REFUSED:
+            on.rights_changed()
         look.probe = Probe.READY
         on.put(replace(on.stores[name], up=True, reason=None))
         on.show()

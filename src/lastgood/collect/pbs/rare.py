@@ -13,9 +13,10 @@ from lastgood.collect.pbs.watched import Watched, first_of
 from lastgood.errors import CollectError
 from lastgood.model.collected import Report
 from lastgood.model.pbs import Subscription
+from lastgood.model.repository import Probe
 from lastgood.tools.pbs import shapes
 from lastgood.tools.pbs.jobs import drives_of, media_of
-from lastgood.tools.pbs.permissions import TAPE, TASKS, may, missing
+from lastgood.tools.pbs.permissions import TAPE, TASKS, Need, datastore, may, missing
 
 DAILY = timedelta(days=1)
 
@@ -45,13 +46,27 @@ class Rare:
         held = await on.guarded("permissions", on.api.permissions, failures)
         if held is None:
             return
-        lacking = missing(held, on.stores)
+        lacking = [*missing(held, on.stores), *await self._closed(failures)]
         on.closed.clear()
         if not may(held, TAPE):
             on.closed.add("tapes")
         on.groups.own_only = not may(held, TASKS)
         on.checked_at, on.checked_for = now, frozenset(on.stores)
-        on.show(missing=tuple(str(need) for need in lacking))
+        on.show(missing=tuple(dict.fromkeys(str(need) for need in lacking)))
+
+    async def _closed(self, failures: list[CollectError]) -> list[Need]:
+        """Rights to datastores that are not told any more: only their own path shows NoAccess."""
+        on, lacking = self._on, list[Need]()
+        for name, look in on.looks.items():
+            if look.probe not in (Probe.REFUSED, Probe.MISSING):
+                look.is_forbidden = False
+                continue
+            need = datastore(name)
+            held = await on.guarded("permissions", lambda path=need.path: on.api.permissions(path), failures)  # type: ignore[misc]
+            look.is_forbidden = held is not None and not may(held, need)
+            if look.is_forbidden:
+                lacking.append(need)
+        return lacking
 
     async def _tapes(self, failures: list[CollectError]) -> None:
         on = self._on

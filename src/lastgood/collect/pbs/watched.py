@@ -242,6 +242,8 @@ class Look:
         self.namespaces: tuple[str, ...] = ()
         self.listed_at: datetime | None = None
         self.is_whole = False
+        self.is_forbidden = False
+        """The token's rights say that it may not be seen."""
         self.upkeep: dict[RunKind, datetime] = {}
         self.rest_until: datetime | None = None
         """Its lists are slow: before this they are not asked for again."""

@@ -129,7 +129,7 @@ def is_broken_off(group: Group, seen: Seen) -> bool:
         return False
     if seen.own_only or seen.tasks_at is None:
         return group.listed_at - begun > ABANDONED
-    return seen.tasks_at > group.listed_at
+    return seen.tasks_at >= group.listed_at
 
 
 def _good(group: Group, seen: Seen) -> Attempt | None:
