@@ -9,12 +9,14 @@ import pytest
 
 from tests.web.gallery import every_state
 from tests.web.site import Home, at_home
+from tests.web.stacked import stacked
 
 
 @pytest.fixture
 async def home(tmp_path: Path) -> AsyncIterator[Home]:
-    """A hub with a source in every state."""
+    """A hub with a source in every state, and a stack that was deployed."""
     async with at_home(tmp_path, every_state()) as made:
+        await stacked(made)
         yield made
 
 

@@ -17,6 +17,7 @@ from lastgood.web.app import HEADERS, create_app, create_pages
 from lastgood.web.limits import Attempts, Guesses
 from tests.web.server import serving
 from tests.web.site import ORIGIN, TOKEN, Home, form_token
+from tests.web.stacked import DEPLOY
 
 PUBLIC = {
     ("GET", "/sign-in"),
@@ -61,6 +62,9 @@ def filled(path: str, home: Home) -> str:
         "token": "lg_link_none",
         "file_name": "lastgood.css",
         "slot": "everyday",
+        "project": "shop",
+        "deploy_id": DEPLOY,
+        "number": "1",
     }
     return re.sub(r"\{(\w+)(:\w+)?\}", lambda match: known[match[1]], path)
 

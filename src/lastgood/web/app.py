@@ -42,6 +42,8 @@ from lastgood.web import (
     socket,
     source_forms,
     sources,
+    stack_pages,
+    stacks,
     tokens,
 )
 from lastgood.web.faults import HANDLERS
@@ -69,6 +71,8 @@ ROUTES = (
     *source_forms.ROUTES,
     *held.ROUTES,
     *runs.ROUTES,
+    *stacks.ROUTES,
+    *stack_pages.ROUTES,
     *alerts.ROUTES,
     *snooze.ROUTES,
     *channels.ROUTES,

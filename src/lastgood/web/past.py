@@ -45,11 +45,11 @@ async def runs(
         status=status,
         outcome=outcome,
         hosts=site.only,
-        after=_decode(cursor),
+        after=decode_cursor(cursor),
         limit=limit,
     )
     found = await site.read_in_step(query)
-    return [reader.ended_reading(view, run) for run in found.runs], _encode(found.more)
+    return [reader.ended_reading(view, run) for run in found.runs], encode_cursor(found.more)
 
 
 async def run(site: Site, view: FleetView, run_id: str) -> tuple[RunReading, str] | None:
@@ -88,16 +88,18 @@ async def alerts(
 ) -> tuple[list[AlertReading], str | None]:
     """Alerts, open and resolved."""
     found = await site.read_in_step(
-        partial(history.list_alerts, host_id=host_id, rule=rule, hosts=site.only, after=_decode(cursor), limit=limit)
+        partial(
+            history.list_alerts, host_id=host_id, rule=rule, hosts=site.only, after=decode_cursor(cursor), limit=limit
+        )
     )
-    return [reader.past_alert_reading(view, row) for row in found.alerts], _encode(found.more)
+    return [reader.past_alert_reading(view, row) for row in found.alerts], encode_cursor(found.more)
 
 
-def _encode(cursor: history.Cursor | None) -> str | None:
+def encode_cursor(cursor: history.Cursor | None) -> str | None:
     return None if cursor is None else f"{(cursor[0] - _EPOCH) // timedelta(microseconds=1)}.{cursor[1]}"
 
 
-def _decode(text: str | None) -> history.Cursor | None:
+def decode_cursor(text: str | None) -> history.Cursor | None:
     if text is None:
         return None
     moment, dot, identifier = text.partition(".")

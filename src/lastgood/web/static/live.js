@@ -1,7 +1,8 @@
-// Brings the page up to date every 20 seconds while somebody looks at it and has the keyboard nowhere in it.
+// Brings the page up to date every 20 seconds, or as often as the script's element says, while somebody looks at it and
+// has the keyboard nowhere in it.
 // Without scripts the page says the same and is loaded anew once a minute.
 "use strict";
-const every = 20000;
+const every = Number(document.currentScript.dataset.every) || 20000;
 async function renew() {
   const busy = document.activeElement && document.activeElement !== document.body;
   if (document.hidden || busy || String(window.getSelection())) return;
