@@ -137,6 +137,7 @@ class Audit:
     async def start(self, backed_up_at: Callable[[], datetime | None] = lambda: None) -> None:
         """Compare the log with the heads that were kept, and write that the hub begins."""
         self._backed_up_at = backed_up_at
+        self._told_at = self._clock()
         try:
             await self._look_back()
             await self._pay()
@@ -147,7 +148,6 @@ class Audit:
         kept = await asyncio.to_thread(lambda: [head for path in self._files if (head := read_head(path))])
         ours = [head for head in kept if head_is_signed(head, self._hub_keys.public_key)]
         newest = max(ours, key=lambda head: head.seq, default=None)
-        now = self._clock()
 
         def look(connection: Connection) -> tuple[rows.Last | None, list[Entry], Noted]:
             noted = _noted(connection)
@@ -158,10 +158,11 @@ class Audit:
         if restored is not None:
             self._noted = msgspec.structs.replace(self._noted, restored_at=restored.restored_at)
         await self._refresh()
-        self._told_at = now
 
     async def stop(self) -> None:
-        """Write that the hub ends, and keep the last head."""
+        """Write that the hub ends, and keep the last head; for one that never began there is nothing to tell."""
+        if self._told_at is None:
+            return
         await self.note(Entry(action="hub.stop", who=THE_HUB))
         await self._keep_head()
 
