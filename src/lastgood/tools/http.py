@@ -9,7 +9,6 @@ redirect. Outside format: HTTP/1.1 with keep-alive; ``deflate`` in zlib or raw f
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -30,7 +29,6 @@ _BATCH = 64 * 1024
 """So many bytes of a body are inflated and read at once, off the loop; less than _SMALL on it."""
 _SMALL = 4 * 1024
 _TEXT = 300
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
 
 Take = Callable[[bytes], None]
 
@@ -228,8 +226,9 @@ def https(address: str) -> httpx.URL:
 
 
 def shown(body: bytes) -> str:
-    """How an answer begins, as one line of text without control characters."""
-    return _CONTROL.sub(" ", body[:_TEXT].decode("utf-8", "replace")).strip()
+    """How an answer begins, as one line of printable text."""
+    text = body[:_TEXT].decode("utf-8", "replace")
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
 def _fault(name: str, asked: str, error: httpx.HTTPError) -> CollectError:

@@ -90,8 +90,8 @@ def test_an_unknown_word_is_never_a_cause() -> None:
 
 
 def test_what_a_body_begins_with_is_one_short_line_without_control_characters() -> None:
-    body = "bell\x07 and escape\x1b[31m\r\nnext line\u2028and \x9bmore".encode() + b"\xff" + b"x" * 10_000
+    body = "bell\x07 and escape\x1b[31m\r\nnext line\u2028and \x9bmore\u202e".encode() + b"\xff" + b"x" * 10_000
     told = shown(body)
-    assert told.startswith("bell and escape [31m next line and more\ufffdxxx")
+    assert told.startswith("bell and escape [31m next line and more \ufffdxxx")
     assert len(told) <= 300
     assert told.isprintable()

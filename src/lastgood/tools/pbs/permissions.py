@@ -21,28 +21,29 @@ Held = Mapping[str, Mapping[str, bool]]
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One grant, and what is not seen without it."""
+    """One grant; ``below`` says whether it has to reach what lies below its path, too."""
 
     privilege: str
     path: str
-    why: str
     below: bool = False
-    """Whether it has to reach what lies below the path, too."""
 
     def __str__(self) -> str:
         return f"{self.privilege} on {self.path}"
 
 
-NODE = Need(SYS_AUDIT, "/system/status", "the state of the node is refused")
-TASKS = Need(SYS_AUDIT, "/system/tasks", "tasks of others are left out, and the list looks healthy")
-REMOTES = Need(REMOTE_AUDIT, "/remote", "sync jobs are left out", below=True)
-TAPE = Need(TAPE_AUDIT, "/tape", "drives, media and tape jobs are left out", below=True)
+NODE = Need(SYS_AUDIT, "/system/status")
+"""Without it the state of the node is refused."""
+TASKS = Need(SYS_AUDIT, "/system/tasks")
+"""Without it tasks of others are left out of a list that looks healthy."""
+REMOTES = Need(REMOTE_AUDIT, "/remote", below=True)
+"""Without it sync jobs are left out."""
+TAPE = Need(TAPE_AUDIT, "/tape", below=True)
+"""Without it drives, media and tape jobs are left out."""
 
 
 def datastore(store: str) -> Need:
-    return Need(
-        DATASTORE_AUDIT, f"/datastore/{store}", "capacity, groups or garbage collection are left out", below=True
-    )
+    """Without it capacity, groups or garbage collection are left out."""
+    return Need(DATASTORE_AUDIT, f"/datastore/{store}", below=True)
 
 
 def may(held: Held, need: Need) -> bool:
