@@ -126,7 +126,7 @@ async def test_only_the_vocabularies_that_were_asked_for_are_told() -> None:
         assert {name.split("_")[0] for name in names} == {"rm", "backup"}
         refused = await client.get("/metrics?vocabulary=kopia")
         assert refused.status_code == 400
-        assert refused.text == "There is no vocabulary 'kopia'; known are rm, backup, dockmesh, own.\n"
+        assert refused.text == "There is no vocabulary 'kopia'; known are rm, backup, dockmesh, pbs, own.\n"
 
 
 async def test_what_lies_below_the_path_does_not_exist() -> None:

@@ -82,7 +82,7 @@ class Exporter:
             moment=lambda: None,  # nothing here is of a fleet
             own=lambda: self._own_facts(scrape.facts),
             vocabularies=page.vocabularies,
-            drawn=drawings.drawn,
+            drawings=drawings,
         )
         scrape = Scrape(exposition, Door(self._gate), path=page.path)
         self._drawings.append(drawings)
@@ -101,6 +101,7 @@ class Exporter:
                 success=facts.success,
                 duration_seconds=facts.took_seconds,
                 last_success_at=facts.succeeded_at,
+                failures=facts.failures,
             )
             for name, timetable in self._timetables.items()
             for probe, facts in timetable.facts.items()
@@ -136,8 +137,6 @@ class Exporter:
         _, late = await asyncio.wait(ending, timeout=END_SECONDS)
         if late:
             log.warning("not all ended in order", late=sorted(task.get_name() for task in late))
-        for drawings in self._drawings:
-            drawings.close()
         for scrape in self._scrapes:
             scrape.close()
 

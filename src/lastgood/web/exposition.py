@@ -26,6 +26,7 @@ from lastgood.metrics.pack import PACKER, Packer
 from lastgood.metrics.page import Drawn, Made, Page, Wanted
 from lastgood.metrics.reading import Batch, Reading, columns_of
 from lastgood.metrics.vocabulary import Vocabulary
+from lastgood.web.drawings import Drawings
 from lastgood.web.process import read_process
 
 SLICE_SECONDS = 0.003
@@ -49,7 +50,7 @@ _log = structlog.get_logger("lastgood.web.exposition")
 class Exposition:
     """``moment`` gives the living fleet, or a frozen view; ``own`` what the process knows of itself, on the loop.
 
-    ``drawn`` gives what collectors told, written already (``web/drawings.py``): nobody waits for that to be made.
+    ``drawings`` hold what collectors told, written already: nobody waits for that to be made. They end with this.
     """
 
     def __init__(
@@ -59,13 +60,13 @@ class Exposition:
         own: Callable[[], OwnFacts],
         vocabularies: Sequence[Vocabulary] = VOCABULARIES,
         process: Callable[[], ProcessFacts] = read_process,
-        drawn: Callable[[], Drawn | None] = lambda: None,
+        drawings: Drawings | None = None,
         shards: int = 1,
         packer: Packer = PACKER,
     ) -> None:
         self.names = tuple(vocabulary.name for vocabulary in vocabularies)
         self.shards, self.parts_ahead = shards, 0
-        self._moment, self._own, self._process, self._drawn = moment, own, process, drawn
+        self._moment, self._own, self._process, self._drawings = moment, own, process, drawings
         self._vocabularies, self._packer = vocabularies, packer
         self._aged = {v.name for v in vocabularies if any(family.aged is not None for family in v.fleet)}
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="exposition")
@@ -90,6 +91,8 @@ class Exposition:
         self._closed = True
         if self._ahead is not None:
             self._ahead.cancel()
+        if self._drawings is not None:
+            self._drawings.close()
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def changed(self, changes: Changes) -> None:
@@ -129,7 +132,7 @@ class Exposition:
 
     async def _make(self, wanted: Wanted) -> Made:
         async with self._turn:
-            drawn = self._drawn()
+            drawn = None if self._drawings is None else self._drawings.drawn()
             return await self._work(
                 wanted.names, lambda rendered, now, own: self._made(wanted, rendered, now, own, drawn)
             )
