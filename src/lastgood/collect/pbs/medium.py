@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from lastgood.collect.pbs.watched import Look, Watched, concerns_all, first_of
+from lastgood.collect.pbs.watched import Look, Watched, concerns_all, first_of, unread
 from lastgood.errors import CollectError, Refused
 from lastgood.model.collected import Report, SourcesTold
 from lastgood.model.job import RunKind
@@ -197,6 +197,7 @@ class Medium:
                 continue
             readable.append(space)
             whole = whole and rows.is_whole
+            failures.extend(unread(rows))
             await on.run(on.groups.take_groups, (name, space), rows, now)
         look.listed_at = look.at
         look.namespaces, look.is_whole = tuple(readable), whole

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from lastgood.collect.pbs.plan import Ask, Plan
-from lastgood.collect.pbs.watched import Watched, concerns_all, first_of
+from lastgood.collect.pbs.watched import Watched, concerns_all, first_of, unread
 from lastgood.errors import CollectError
 from lastgood.model.collected import Report, SourcesTold
 from lastgood.model.repository import Probe
@@ -42,7 +42,7 @@ class Slow:
         await on.run(on.groups.failed)
         while (ask := await on.run(self._plan.next, on.groups, self._places(), on.clock())) is not None:
             try:
-                for report in await self._listed(ask):
+                for report in await self._listed(ask, failures):
                     yield report
             except CollectError as error:
                 await on.run(on.groups.failed)
@@ -69,13 +69,16 @@ class Slow:
         self._plan.keep(found)
         return found
 
-    async def _listed(self, ask: Ask) -> list[Report]:
+    async def _listed(self, ask: Ask, failures: list[CollectError]) -> list[Report]:
         on, (store, _) = self._on, ask.place
         now, began = on.clock(), time.monotonic()
         await on.run(on.groups.asking, ask.place, ask.group)
         rows = await self._asked(ask)
         changed = await on.run(on.groups.take_snapshots, ask.place, ask.group, rows, now)
         self._plan.done(ask, now, timedelta(seconds=time.monotonic() - began))
+        if not rows.is_whole:
+            failures.extend(unread(rows))
+            self._plan.failed(ask, now)
         on.show()
         if not await on.run(on.groups.is_due, store):
             return [await on.report(store), await on.told(store)]

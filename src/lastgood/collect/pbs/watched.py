@@ -18,7 +18,7 @@ import structlog
 from lastgood.clock import Clock
 from lastgood.collect.collector import Memory
 from lastgood.config.servers import PbsServer
-from lastgood.errors import CollectError, Refused, Unreachable
+from lastgood.errors import BadPayload, CollectError, Refused
 from lastgood.model.collected import CollectedRepository, SourcesTold
 from lastgood.model.job import RunKind
 from lastgood.model.pbs import Datastore, Job, PbsPicture, ProbeState
@@ -28,6 +28,7 @@ from lastgood.tools.pbs.known import Groups
 from lastgood.tools.pbs.memory import decoded, encoded
 from lastgood.tools.pbs.refusals import FORBIDDEN, NOT_FOUND, UNAUTHORISED
 from lastgood.tools.pbs.report import repository
+from lastgood.tools.pbs.rows import Rows
 from lastgood.tools.pbs.tasks import Counted
 
 SAVE_EVERY = timedelta(minutes=1)
@@ -36,6 +37,7 @@ LONGEST_PAUSE = timedelta(minutes=15)
 """After a refused token: each try costs the server three seconds and a line in its log, and may trip a ban."""
 
 MOST_REFUSALS = 1000
+_FOR_ALL = (UNAUTHORISED, "unreachable", "certificate", "tls")
 
 T = TypeVar("T")
 
@@ -251,7 +253,12 @@ class Look:
 
 def concerns_all(error: CollectError) -> bool:
     """Whether the next request will fail as well."""
-    return error.cause == UNAUTHORISED or (isinstance(error, Unreachable) and error.cause != "timeout")
+    return error.cause in _FOR_ALL
+
+
+def unread(rows: Rows[Any]) -> list[CollectError]:
+    """What is to be said of rows that cannot be read."""
+    return [BadPayload(rows.complaint, cause="bad_payload")] if rows.complaint else []
 
 
 def first_of(failures: list[CollectError]) -> CollectError:

@@ -129,8 +129,11 @@ class Groups:
             known = there.get(key)
             found = by_group.get(key, ())
             if known is not None and known.asked is not None:
-                if found or (known.asked[0] == 0 and rows.is_whole):
+                told = rows.is_whole or len(found) >= known.asked[0] or known.rows is None
+                if told and (found or known.asked[0] == 0):
                     self._read(known, found, now, shown)
+                elif not rows.is_whole:
+                    known.is_stale = True  # the row that cannot be read may be its newest
                 known.asked = None  # without a row it is gone, and the next list of groups says so
         self._bound(shown)
         self._settle(shown)
