@@ -47,7 +47,7 @@ async def running_hub(settings: Settings, bound: socket.socket) -> AsyncIterator
         service.ready = False
         await service.roster.close_all(seconds=2.0)
         await asyncio.gather(server.stop(), *([] if local is None else [local.stop()]))
-        faces.scrape.close()
+        faces.close()
         await service.stop()
 
 

@@ -22,6 +22,7 @@ from lastgood.model.fact import Fact
 from lastgood.model.job import RunStart
 from lastgood.service.audit import Audit
 from lastgood.service.channels import Channels
+from lastgood.service.collectors import Collectors
 from lastgood.service.credentials import Credentials
 from lastgood.service.enrolment import Enrolment
 from lastgood.service.hosts import Hosts
@@ -102,6 +103,7 @@ class Site:
     channels: Channels
     hosts: Hosts
     enrolment: Enrolment
+    collectors: Collectors
     stacks: Stacks
     deploy_words: Words
     roles: Roles

@@ -13,13 +13,24 @@ from lastgood.auth.gate import Gate
 from lastgood.auth.secrets import subkey
 from lastgood.config.settings import Settings
 from lastgood.metrics import vocabularies
-from lastgood.metrics.own_facts import ChannelFacts, HeartbeatFacts, IngestFacts, OwnFacts, StoreFacts
+from lastgood.metrics.own_facts import (
+    AuditFacts,
+    ChannelFacts,
+    CollectorFacts,
+    HeartbeatFacts,
+    IngestFacts,
+    OwnFacts,
+    StoreFacts,
+)
+from lastgood.metrics.pbs import natrontech
+from lastgood.metrics.vocabulary import Vocabulary
 from lastgood.model.fact import Fact
 from lastgood.service.service import Service
 from lastgood.web.access import SignInLimits
 from lastgood.web.app import create_app
 from lastgood.web.asgi import App
 from lastgood.web.door import Door
+from lastgood.web.drawings import Drawings
 from lastgood.web.exposition import Exposition
 from lastgood.web.health import health_routes
 from lastgood.web.process import read_build
@@ -35,6 +46,12 @@ class Faces:
 
     app: App
     scrape: Scrape
+    natrontech: Scrape | None = None
+
+    def close(self) -> None:
+        self.scrape.close()
+        if self.natrontech is not None:
+            self.natrontech.close()
 
 
 def web_key(secret_key: bytes) -> bytes:
@@ -65,20 +82,56 @@ def faces_of(service: Service) -> Faces:
         clock=service.clock,
     )
     tell_own = _own_facts(service)
+    told = vocabularies(partial_is_success=metrics.partial_is_success)
     pages = Exposition(
         moment=lambda: service.fleet,
         own=lambda: replace(tell_own(), scrape=scrape.facts),
-        vocabularies=vocabularies(partial_is_success=metrics.partial_is_success),
+        vocabularies=told,
         shards=metrics.shards,
+        drawings=_drawings(service, told),
     )
     scrape = Scrape(pages, door, uncompressed_at_once=metrics.uncompressed_at_once)
     service.hear(pages.changed)
-    mounts: dict[str, App] = {
+    profile = _natrontech(service, door)
+    mounts: dict[str, App] = {} if profile is None else {natrontech.PATH: profile}  # before what it lies below
+    mounts |= {
         "/metrics": scrape,
         "/sd/prometheus": Targets(door, service.settings.server.public_url, metrics.shards),
         **health_routes(lambda: _unready(service)),
     }
-    return Faces(app=cast(App, create_app(site_of(service), cast(Any, mounts), limits)), scrape=scrape)
+    return Faces(
+        app=cast(App, create_app(site_of(service), cast(Any, mounts), limits)), scrape=scrape, natrontech=profile
+    )
+
+
+def _drawings(service: Service, told: Sequence[Vocabulary]) -> Drawings | None:
+    """What the hub's collectors draw, kept written; None where it has none."""
+    collectors = service.collectors
+    if not collectors.names:
+        return None
+
+    def pictures() -> Mapping[str, object]:
+        held = collectors.pictures
+        return {name: held.get(name) for name in collectors.names}
+
+    drawings = Drawings(told, pictures, service.clock)
+    drawings.begin()
+    collectors.hear(lambda _name: drawings.hear())
+    return drawings
+
+
+def _natrontech(service: Service, door: Door) -> Scrape | None:
+    """The page by the names of the other PBS exporter, if it is wanted."""
+    if not service.settings.metrics.natrontech:
+        return None
+    told = (natrontech.VOCABULARY,)
+    pages = Exposition(
+        moment=lambda: None,  # nothing in it is of the fleet
+        own=_own_facts(service),
+        vocabularies=told,
+        drawings=_drawings(service, told),
+    )
+    return Scrape(pages, door, path=natrontech.PATH)
 
 
 def site_of(service: Service) -> Site:
@@ -110,6 +163,7 @@ def site_of(service: Service) -> Site:
         channels=service.channels,
         hosts=service.hosts,
         enrolment=service.enrolment,
+        collectors=service.collectors,
         stacks=service.stacks,
         deploy_words=service.roster.words,
         roles=service.roles,
@@ -127,6 +181,19 @@ def _progress(service: Service) -> Mapping[str, Progress]:
         if latest is not None:
             found[run.id] = latest
     return found
+
+
+def _collectors(service: Service) -> Mapping[str, CollectorFacts]:
+    return {
+        f"{name}/{probe}": CollectorFacts(
+            success=one.success,
+            duration_seconds=one.took_seconds,
+            last_success_at=one.succeeded_at,
+            failures=one.failures,
+        )
+        for name, probes in service.collectors.probes.items()
+        for probe, one in probes.items()
+    }
 
 
 def _channels(service: Service) -> Mapping[str, ChannelFacts]:
@@ -152,6 +219,16 @@ def _heartbeat_facts(service: Service) -> HeartbeatFacts | None:
     return HeartbeatFacts(success_at=beat.success_at, sent=beat.sent, failures=beat.failures)
 
 
+def _audit_facts(service: Service) -> AuditFacts:
+    audit, moment = service.audit, service.audit.moment
+    return AuditFacts(
+        entries=dict(audit.totals),
+        seq=None if moment is None else moment.seq,
+        at=None if moment is None else moment.at,
+        failures=audit.failures,
+    )
+
+
 def _own_facts(service: Service) -> Callable[[], OwnFacts]:
     build = read_build()
 
@@ -160,6 +237,7 @@ def _own_facts(service: Service) -> Callable[[], OwnFacts]:
         return OwnFacts(
             build=build,
             agents_connected=len(service.roster),
+            collectors=_collectors(service),
             channels=_channels(service),
             ingest=IngestFacts(facts=counts.facts, duplicates=counts.duplicates, quarantined=counts.quarantined),
             store=StoreFacts(
@@ -173,6 +251,7 @@ def _own_facts(service: Service) -> Callable[[], OwnFacts]:
             metrics_public=service.settings.metrics.public,
             heartbeat=_heartbeat_facts(service),
             hub_backup_at=service.backup_watch.made_at,
+            audit=_audit_facts(service),
         )
 
     return facts
