@@ -22,6 +22,7 @@ from lastgood.cli import (
     role,
     rules,
     source,
+    stack,
     token,
     up,
     user,
@@ -55,6 +56,7 @@ app.add_typer(channel.app, name="channel")
 app.add_typer(job.app, name="job")
 app.add_typer(repository.app, name="repository")
 app.add_typer(source.app, name="source")
+app.add_typer(stack.app, name="stack")
 app.add_typer(user.app, name="user")
 app.add_typer(role.app, name="role")
 app.add_typer(token.app, name="token")
