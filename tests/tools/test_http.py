@@ -118,6 +118,29 @@ async def test_a_server_that_says_nothing_more_is_given_up_in_time(answering: An
         assert http.failed == {"timeout": 1}
 
 
+async def test_a_handshake_that_does_not_come_is_given_up_in_time() -> None:
+    async with listening(hang, tls=False) as server, client(server) as http:
+        with pytest.raises(Unreachable, match="not answered in time") as error:
+            await ask(http, patience=Patience(0.3, 10, 10))
+        assert error.value.cause == "timeout"
+        assert SECRET not in server.text
+
+
+async def test_a_question_that_is_cancelled_leaves_its_place() -> None:
+    async with listening(hang) as server, client(server, at_once=1) as http:
+        asking = asyncio.create_task(ask(http))
+
+        async def asked() -> bool:
+            return bool(server.heard)
+
+        await until(asked, "the question")
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        with pytest.raises(Unreachable):
+            await ask(http, patience=SHORT)
+
+
 async def test_a_server_that_drips_is_given_up_in_time_as_a_whole() -> None:
     async def drip(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
@@ -160,7 +183,7 @@ async def test_nobody_there_is_unreachable() -> None:
     async with listening(saying()) as server:
         pass
     async with client(server) as http:
-        with pytest.raises(Unreachable, match="pbs-a cannot be connected to") as error:
+        with pytest.raises(Unreachable, match=r"pbs-a cannot be connected to \(Connection refused\)") as error:
             await ask(http)
         assert error.value.cause == "unreachable"
 

@@ -9,6 +9,8 @@ redirect. Outside format: HTTP/1.1 with keep-alive; ``deflate`` in zlib or raw f
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -27,7 +29,7 @@ KEPT_OPEN = 60.0
 """Seconds that an idle connection is kept: longer than the shortest interval between two questions."""
 _BATCH = 64 * 1024
 """So many bytes of a body are inflated and read at once, off the loop; less than _SMALL on it."""
-_SMALL = 4 * 1024
+_SMALL = 2 * 1024
 _TEXT = 300
 
 Take = Callable[[bytes], None]
@@ -216,10 +218,9 @@ def https(address: str) -> httpx.URL:
         url = httpx.URL(address.strip())
     except httpx.InvalidURL:
         url = httpx.URL()
+    netloc = url.netloc.decode("ascii", "replace")
     if url.scheme == "http":
-        raise ConfigError(
-            f"The endpoint http://{url.host} would send the token in clear text; write https:// and the port."
-        )
+        raise ConfigError(f"The endpoint http://{netloc} would send the token in clear text; write https://{netloc}.")
     if url.scheme != "https" or not url.host or url.userinfo or url.query or url.fragment:
         raise ConfigError("The endpoint of a server is like https://pbs.example.org:8007; write it so.")
     return url
@@ -235,14 +236,14 @@ def _fault(name: str, asked: str, error: httpx.HTTPError) -> CollectError:
     for inner in _chain(error):
         if isinstance(inner, WrongCertificate):
             return Unreachable(
-                f"{name} shows another certificate than the pinned one, {inner.args[0]}: nothing was sent; "
-                "if it was renewed on purpose, set the new fingerprint.",
+                f"{name} shows the certificate {inner.args[0]}, which is not the pinned one: nothing was sent; "
+                "if it was renewed on purpose, set this fingerprint.",
                 cause="certificate",
             )
         if isinstance(inner, ssl.SSLCertVerificationError):
             return Unreachable(
                 f"The certificate of {name} is not trusted ({inner.verify_message}): nothing was sent; "
-                "pin its fingerprint, or name its authority in a CA file.",
+                "pin the fingerprint that the server's own page shows, or name its authority in a CA file.",
                 cause="certificate",
             )
         if isinstance(inner, ssl.SSLError):
@@ -256,7 +257,10 @@ def _fault(name: str, asked: str, error: httpx.HTTPError) -> CollectError:
             f"{name} cannot be connected to ({_last(error)}); see whether it runs and the network lets us through.",
             cause="unreachable",
         )
-    return Unreachable(f"{asked} was answered in part only ({_last(error)}).", cause="cut_off")
+    return Unreachable(
+        f"{asked} was answered in part only ({_last(error)}); see whether the server was restarted meanwhile.",
+        cause="cut_off",
+    )
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -269,5 +273,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _last(error: BaseException) -> str:
-    said = [shown(str(inner).encode()) for inner in _chain(error) if str(inner)]
-    return said[-1] if said else type(error).__name__
+    """What lies deepest, in the system's words where it has any."""
+    said = type(error).__name__
+    for inner in _chain(error):
+        text = inner.strerror if isinstance(inner, OSError) and inner.strerror else str(inner)
+        number = inner.errno if isinstance(inner, OSError) and not isinstance(inner, socket.gaierror) else None
+        said = shown((os.strerror(number) if number else text).encode()) or said
+    return said

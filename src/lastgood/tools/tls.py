@@ -22,7 +22,7 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
 class WrongCertificate(ssl.SSLError):
-    """The handshake showed another certificate than the pinned one."""
+    """The handshake showed another certificate than the pinned one: its fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +97,11 @@ class Handshakes:
 
     def _saw(self, der: bytes | None) -> None:
         if der is None:
-            raise WrongCertificate("no certificate was shown")
+            raise WrongCertificate("of nobody")
         if self.shown is None or self.shown.fingerprint != fingerprint(der):
             self.shown = Certificate(fingerprint(der), _expiry(der))
         if self.trust.fingerprint not in (None, self.shown.fingerprint):
-            raise WrongCertificate(f"the certificate shown is {self.shown.fingerprint}")
+            raise WrongCertificate(self.shown.fingerprint)
 
 
 def fingerprint(der: bytes) -> str:
