@@ -37,12 +37,15 @@ def _group(group: Group, told: dict[str, Any], now: int) -> list[str]:
         "finished": (group.finished, told["finished"]),
         "oldest": (_epoch(group.oldest_at), told["oldest"]),
         "unfinished": (_epoch(group.unfinished_at), told["unfinished"]),
-        "protected": (sum(snapshot.protected for snapshot in group.snapshots), told["protected"]),
-        "failed verifications": (
-            sum(snapshot.verification is Verification.FAILED for snapshot in group.snapshots),
-            told["failed_verifications"],
-        ),
     }
+    if len(group.snapshots) == group.finished:
+        expected |= {
+            "protected": (sum(snapshot.protected for snapshot in group.snapshots), told["protected"]),
+            "failed verifications": (
+                sum(snapshot.verification is Verification.FAILED for snapshot in group.snapshots),
+                told["failed_verifications"],
+            ),
+        }
     if is_future:
         # It does not count, whatever it says: only that nothing of the future does is to be seen.
         assert newest is None or _epoch(newest.backup_at) <= now
