@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
@@ -238,3 +240,15 @@ def test_values_are_kept_of_known_fields_alone_and_never_without_end() -> None:
     assert len(str(shown)) < 20_000
     assert {"password", "environment", "schedule.password"} <= set(shown["also"])
     assert not SAYABLE & {"password", "url", "environment", "secret", "token", "code", "text", "compose"}
+
+
+def test_the_page_of_documentation_names_every_action(refresh_golden: bool) -> None:
+    page = Path(__file__).parents[2] / "docs/audit.md"
+    grouped = groupby(ACTIONS, key=lambda action: action.partition(".")[0])
+    rows = "".join(f"| {kind} | {', '.join(f'`{action}`' for action in those)} |\n" for kind, those in grouped)
+    head = "| about | actions |\n| --- | --- |\n"
+    before, written = page.read_text().split(head)
+    if refresh_golden:
+        page.write_text(before + head + rows)
+    else:
+        assert written == rows
