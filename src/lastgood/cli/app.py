@@ -10,6 +10,7 @@ from lastgood.cli import (
     audit,
     channel,
     check,
+    coverage,
     dashboards,
     enrol_code,
     exporter,
@@ -53,6 +54,7 @@ app.add_typer(agent.app, name="agent")
 app.add_typer(alert.app, name="alert")
 app.add_typer(audit.app, name="audit")
 app.add_typer(channel.app, name="channel")
+app.add_typer(coverage.app, name="coverage")
 app.add_typer(job.app, name="job")
 app.add_typer(repository.app, name="repository")
 app.add_typer(source.app, name="source")

@@ -100,6 +100,8 @@ ACTIONS: tuple[str, ...] = tuple(
             "channel.test",
             "channel.write",
             "collector.look",
+            "coverage.exclude",
+            "coverage.include",
             "credentials.remove",
             "credentials.write",
             "enrol_code.create",

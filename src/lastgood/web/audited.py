@@ -131,6 +131,10 @@ AUDITED: Mapping[tuple[str, str], Audited] = {
         ("DELETE", f"{_API}/hosts/{{host_id}}", "host.remove"),
         ("POST", f"{_API}/hosts/{{host_id}}/snooze", "host.snooze"),
         ("DELETE", f"{_API}/hosts/{{host_id}}/snooze", "host.wake"),
+        ("POST", "/hosts/{host_id}/coverage/exclude", "coverage.exclude"),
+        ("POST", "/hosts/{host_id}/coverage/include", "coverage.include"),
+        ("POST", f"{_API}/hosts/{{host_id}}/coverage/exclude", "coverage.exclude"),
+        ("POST", f"{_API}/hosts/{{host_id}}/coverage/include", "coverage.include"),
     ),
     **_of(
         "stack",
@@ -255,6 +259,7 @@ SAYABLE = frozenset(
         "snapshot",
         "source_id",
         "step",
+        "subject",
         "take_over",
         "target",
         "target_seconds",

@@ -110,6 +110,7 @@ async def _host_page(
         host=reader.with_orders(reader.host_reading(view, host_id), site.orders.told(host_id)),
         rows=[reader.source_reading(view, source, now, progress) for source in sources[: lists.ROWS]],
         total=len(sources),
+        has_engine=host_id in view.docker,
         runs=runs,
         alerts=[reader.alert_reading(view, alert) for alert in view.alerts.values() if alert.host_id == host_id],
     )

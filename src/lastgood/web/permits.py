@@ -115,6 +115,16 @@ PERMITS: Mapping[str, Permit] = MappingProxyType(
         "POST /api/v1/hosts/{host_id}/stacks/{project}/restart": _hosts(STACK_DEPLOY),
         "POST /api/v1/hosts/{host_id}/stacks/{project}/deploys/{deploy_id}/cancel": _hosts(STACK_DEPLOY),
         "DELETE /api/v1/hosts/{host_id}/stacks/{project}": _hosts(STACK_DEPLOY),
+        # Containers and the coverage of their data
+        "GET /hosts/{host_id}/docker": _all(FLEET_READ),
+        "GET /coverage": _all(FLEET_READ),
+        "POST /hosts/{host_id}/coverage/exclude": _all(SOURCE_WRITE),
+        "POST /hosts/{host_id}/coverage/include": _all(SOURCE_WRITE),
+        "GET /api/v1/hosts/{host_id}/docker": _hosts(FLEET_READ),
+        "GET /api/v1/hosts/{host_id}/containers": _hosts(FLEET_READ),
+        "GET /api/v1/coverage": _hosts(FLEET_READ),
+        "POST /api/v1/hosts/{host_id}/coverage/exclude": _hosts(SOURCE_WRITE),
+        "POST /api/v1/hosts/{host_id}/coverage/include": _hosts(SOURCE_WRITE),
         # Sources
         "GET /sources/{source_id}": _all(FLEET_READ),
         "GET /api/v1/sources": _hosts(FLEET_READ),
