@@ -191,10 +191,10 @@ class Home:
         transport = httpx.ASGITransport(self.app, client=("192.0.2.7", 5000))
         return httpx.AsyncClient(transport=transport, base_url=base_url, **options)  # type: ignore[arg-type]
 
-    async def signed_in(self, name: str = "ann") -> httpx.AsyncClient:
+    async def signed_in(self, name: str = "ann", role: str = "admin") -> httpx.AsyncClient:
         """A browser with a session of a user whose password is ``PASSWORD``."""
         secret = f"session {next(self._numbers)}"
-        user = User(id=an_id(name), name=name, role="admin", created_at=NOW, password_hash=password_hash())
+        user = User(id=an_id(name), name=name, role=role, created_at=NOW, password_hash=password_hash())
         session = Session(
             digest=session_digest(self.site, secret),
             user_id=user.id,

@@ -39,6 +39,7 @@ def narrow(view: FleetView, hosts: frozenset[str]) -> FleetView:
         repositories={one: view.repositories[one] for one in repository_ids if one in view.repositories},
         running={run_id: run for run_id, run in view.running.items() if run.host_id in hosts},
         alerts=alerts,
+        sources_of_host={host_id: view.sources_of_host.get(host_id, ()) for host_id in ours},
         open_alerts=Counter(alert.severity for alert in alerts.values()),
         sources_of_repository={
             one: tuple(i for i in view.sources_of_repository.get(one, ()) if i in source_ids)
