@@ -36,6 +36,7 @@ from lastgood.model.repository import Probe
 from lastgood.service.audit import Audit
 from lastgood.service.channels import Channels
 from lastgood.service.checkpoint import Checkpoint
+from lastgood.service.collectors import Collectors, Configured
 from lastgood.service.credentials import Credentials
 from lastgood.service.enrolment import Enrolment
 from lastgood.service.hosts import Hosts
@@ -72,7 +73,13 @@ HUB_KEYS = mint_key_pair(b"h" * 32)
 class Home:
     """What the composition root is to the web, made of a fleet, a database and a clock."""
 
-    def __init__(self, database: Database, fleet: Fleet | None = None, server: ServerSettings | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        fleet: Fleet | None = None,
+        server: ServerSettings | None = None,
+        collected: Sequence[Configured] = (),
+    ) -> None:
         self.database = database
         self.fleet = fleet or Fleet()
         self.fleet.judging.evaluated_at = self.fleet.judging.evaluated_at or NOW
@@ -90,6 +97,9 @@ class Home:
             database, self.fleet, Checkpoint(database, self.fleet), lambda _changes, _at: self.judge()
         )
         self.channels = Channels.of(database, lambda: self.moment, NOTICES, b"c" * 32, AlwaysHeld())
+        self.collectors = Collectors(
+            collected, self.fleet, self._take_anonymously, lambda: self.moment, AlwaysHeld(), lambda _name: None
+        )
         self.roster = Roster()
         self.hosts = Hosts(self.fleet, self.take, lambda: self.moment, database, self.roster)
         self.credentials = Credentials(database, self.fleet, b"s" * 32, self.take)
@@ -142,6 +152,7 @@ class Home:
             channels=self.channels,
             hosts=self.hosts,
             enrolment=self.enrolment,
+            collectors=self.collectors,
             stacks=self.stacks,
             deploy_words=self.roster.words,
             roles=self.roles,
@@ -156,6 +167,9 @@ class Home:
 
     async def take(self, facts: Sequence[Fact], request_id: str) -> None:
         await self.ingest.take(Append(tuple(facts), Mark(f"request:{request_id}", 1)))
+
+    async def _take_anonymously(self, facts: Sequence[Fact]) -> None:
+        await self.ingest.take(Append(tuple(facts)))
 
     def judge(self) -> None:
         """Tell the states of this moment anew."""
@@ -275,10 +289,15 @@ def password_hash() -> str:
 
 
 @asynccontextmanager
-async def at_home(folder: Path, fleet: Fleet | None = None, server: ServerSettings | None = None):
+async def at_home(
+    folder: Path,
+    fleet: Fleet | None = None,
+    server: ServerSettings | None = None,
+    collected: Sequence[Configured] = (),
+):
     database = open_database(folder)
     try:
-        home = Home(database, fleet, server)
+        home = Home(database, fleet, server, collected)
         await home.ingest.start()
         await home.know_program()
         yield home

@@ -62,6 +62,10 @@ def _of_source(known: Fleet | FleetView, wish: Wish, is_connected: Callable[[str
         raise Refused(f"{source.name} is backed up into another repository; name the source alone.", retry=False)
     if source.archived_by is not None:
         raise Refused(f"{source.name} is archived; take it out of the archive first.", retry=False)
+    if source.collected is not None:
+        raise Refused(
+            f"{source.name} is backed up by {source.tool}, which lastgood only asks; start it there.", retry=False
+        )
     if source.host_id is None:
         raise Refused(
             f"{source.name} was found in its repository and no agent of ours makes it; start it where it runs, "
@@ -89,6 +93,8 @@ def _of_repository(
         raise Refused(
             "The latest snapshot of a whole repository may be anybody's; name one, or a source.", retry=False
         )
+    if repository.collector is not None:
+        raise Refused(f"{repository.name} is looked after by its own server; do it there.", retry=False)
     hosts = _users(known, repository_id)
     if wish.host_id is not None:
         if wish.host_id not in known.hosts:

@@ -125,6 +125,12 @@ class Collectors:
         """How the probes of each collector fare."""
         return {name: timetable.facts for name, timetable in self._timetables.items()}
 
+    def want(self, name: str) -> None:
+        """Ask this collector's server soon; one that fails goes on waiting for its turn."""
+        one = self._configured.get(name)
+        for probe in one.collector.probes if one is not None else ():
+            probe.wanted.set()
+
     def is_expected_off(self, name: str) -> bool:
         return self._configured[name].expected_off
 

@@ -92,6 +92,8 @@ def made_source(body: NewSource, view: FleetView, source_id: str, now: datetime)
         raise Invalid("host_id", "No host has this id; GET /api/v1/hosts lists them.")
     if body.repository_id not in view.repositories:
         raise Invalid("repository_id", "No repository has this id; GET /api/v1/repositories lists them.")
+    if view.repositories[body.repository_id].collector is not None:
+        raise Invalid("repository_id", "Its own server fills this repository; choose one of restic.")
     name = plain_name(body.name)
     _free_source_name(view, host.id, name, None)
     return Source(

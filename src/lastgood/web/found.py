@@ -63,6 +63,8 @@ async def adopted(
     is_repeated = key is not None and source_id not in view.sources and owner is not None and bool(owner.series)
     if not is_repeated:  # the first request with this key has ended the source
         source = _found(view, source_id)
+        if source.collected is not None:
+            raise Invalid("source_id", f"{source.name} is told by its server alone; nothing can adopt it.")
         if owner is None or owner.id == source.id or owner.repository_id != source.repository_id:
             raise Invalid("into_id", "A history goes only to another source of the same repository (into_id).")
         fact = SourceAdopted(at=site.now(), origin=origin(request), source_id=source.id, into_id=owner.id)

@@ -18,7 +18,7 @@ from lastgood.model.repository import Repository, Slot
 from lastgood.service.assignment import too_large, with_repository
 from lastgood.web.faults import Conflict, Invalid
 from lastgood.web.readings import HeldReading
-from lastgood.web.repositories import known
+from lastgood.web.repositories import check_ours, known
 from lastgood.web.repository_bodies import HeldBody, made_held, made_slot
 from lastgood.web.session import site_of
 from lastgood.web.site import Site
@@ -71,6 +71,7 @@ async def delete_held(
 async def hold(request: Request[Any, Any, Any], repository_id: str, slot: Slot, held: Held | None) -> None:
     """Fill or empty a slot; for the API and for the form."""
     site = site_of(request)
+    check_ours(site.view(), repository_id)
     repository = site.view().repositories[repository_id]
     if held is not None:
         await _check_orders(site, repository, slot, held)

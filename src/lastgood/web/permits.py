@@ -145,6 +145,8 @@ PERMITS: Mapping[str, Permit] = MappingProxyType(
         "POST /api/v1/sources/{source_id}/adopt": _all(SOURCE_WRITE),
         "POST /api/v1/sources/{source_id}/alias": _all(SOURCE_WRITE),
         # Repositories
+        "GET /collectors": _all(FLEET_READ),
+        "GET /api/v1/collectors": _all(FLEET_READ),
         "GET /repositories": _all(FLEET_READ),
         "GET /repositories/{repository_id}": _all(FLEET_READ),
         "GET /api/v1/repositories": _all(FLEET_READ),

@@ -78,7 +78,7 @@ def source_reading(view: FleetView, source: Source, now: datetime, progress: Map
         size_bytes=good.size_bytes if good else None,
         added_bytes=good.added_bytes if good else None,
         snapshots=evidence.snapshots,
-        verified_at=view.repository_evidence_of(source.repository_id).upkeep_at(RunKind.CHECK) if good else None,
+        verified_at=_verified_at(view, source) if good else None,
         expected_runs=evidence.expected_runs,
         good_runs=evidence.good_runs,
         paths=source.paths,
@@ -95,7 +95,22 @@ def source_reading(view: FleetView, source: Source, now: datetime, progress: Map
         rhythm_seconds=_seconds(usual_gap(evidence.habit)),
         alias_host_id=source.alias_host_id,
         keep=source.keep,
+        collector=_collector_of(view, source),
+        remarks=evidence.remarks,
+        oldest_at=evidence.oldest_at,
+        running_since=evidence.running_since,
     )
+
+
+def _verified_at(view: FleetView, source: Source) -> datetime | None:
+    if source.collected is not None:
+        return view.evidence_of(source.id).verified_at
+    return view.repository_evidence_of(source.repository_id).upkeep_at(RunKind.CHECK)
+
+
+def _collector_of(view: FleetView, source: Source) -> str | None:
+    repository = view.repositories.get(source.repository_id)
+    return None if repository is None else repository.collector
 
 
 def next_run_at(source: Source, now: datetime) -> datetime | None:
@@ -168,6 +183,11 @@ def repository_reading(view: FleetView, repository_id: str) -> RepositoryReading
             DoubtReading(kind=one.kind, about=one.about, sentence=one.sentence, since=one.since)
             for one in evidence.doubts
         ),
+        collector=repository.collector,
+        available_bytes=evidence.available_bytes,
+        total_bytes=evidence.total_bytes,
+        full_at=evidence.full_at,
+        synced_at=evidence.synced_at,
     )
 
 

@@ -74,6 +74,10 @@ class SourceReading(msgspec.Struct, frozen=True, kw_only=True):
     keep: Retention | None
     orders_taken: bool | None = None
     orders_refused: str | None = None
+    collector: str | None = None
+    remarks: tuple[str, ...] = ()
+    oldest_at: datetime | None = None
+    running_since: datetime | None = None
 
 
 class HostReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +123,7 @@ class RepositoryReading(msgspec.Struct, frozen=True, kw_only=True):
     """Where snapshots live, and what the newest look at it said.
 
     ``upkeep`` is when check, forget, prune and unlock last went well; a check found damage at ``damaged_at``, and
-    none was clean since.
+    none was clean since. One with a ``collector`` is told by its server, which alone knows the room that is left.
     """
 
     id: str
@@ -147,6 +151,48 @@ class RepositoryReading(msgspec.Struct, frozen=True, kw_only=True):
     watch_seconds: int
     surveyed_at: datetime | None
     findings: tuple[DoubtReading, ...]
+    collector: str | None = None
+    available_bytes: int | None = None
+    total_bytes: int | None = None
+    full_at: datetime | None = None
+    synced_at: datetime | None = None
+
+
+class ProbeReading(msgspec.Struct, frozen=True, kw_only=True):
+    """One question that a collector asks on its own timetable; counted since the hub began."""
+
+    name: str
+    interval_seconds: float
+    success: bool | None
+    took_seconds: float | None
+    ended_at: datetime | None
+    succeeded_at: datetime | None
+    failing_since: datetime | None
+    message: str | None
+    rounds: int
+    failures: int
+
+
+class CollectorReading(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that the hub asks, from the settings. ``state`` is up, failing, or unknown before anything came of it.
+
+    ``failing_since`` is set once that has lasted; ``missing`` are grants that its token lacks, None where nobody
+    knows. ``truncated`` is how many snapshots are not told one by one, ``pending`` how many sources were not looked
+    at yet.
+    """
+
+    name: str
+    state: str
+    message: str | None
+    failing_since: datetime | None
+    succeeded_at: datetime | None
+    expected_off: bool
+    missing: tuple[str, ...] | None
+    truncated: int
+    pending: int
+    repositories: int
+    sources: int
+    probes: tuple[ProbeReading, ...]
 
 
 class HeldReading(msgspec.Struct, frozen=True, kw_only=True):

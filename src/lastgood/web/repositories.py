@@ -59,7 +59,15 @@ def _page(request: Request[Any, Any, Any], view: FleetView, text: str) -> Respon
     chosen = _select(view, text)
     sheet = lists.cut(chosen, lists.page_number(request), "/repositories", {"q": text}, partial(_place, view))
     rows = [reader.repository_reading(view, repository_id) for repository_id in sheet.rows]
-    return page(request, "repositories.html", sheet=sheet, rows=rows, q=text, open_alerts=len(view.alerts))
+    return page(
+        request,
+        "repositories.html",
+        sheet=sheet,
+        rows=rows,
+        q=text,
+        open_alerts=len(view.alerts),
+        collectors=view.collectors,
+    )
 
 
 @get("/repositories/{repository_id:str}", include_in_schema=False)
@@ -102,7 +110,7 @@ def hosts_to_choose(view: FleetView) -> list[tuple[str, str]]:
 async def look_into(request: Request[Any, Any, Any], repository_id: FromPath[str]) -> Response[bytes]:
     site = site_of(request)
     known(site.view(), repository_id)
-    await site.look_now(repository_id)
+    await _look(site, repository_id)
     return redirect(f"/repositories/{repository_id}?asked")
 
 
@@ -180,6 +188,7 @@ async def changed(
 ) -> None:
     """Change a repository; for the API and for the form."""
     site = site_of(request)
+    check_ours(site.view(), repository_id)
     after = changed_repository(site.view().repositories[repository_id], body, site.view())
     await _check_orders(site, after)
     _, request_id = minted(site, request, key)
@@ -208,6 +217,8 @@ async def removed(request: Request[Any, Any, Any], repository_id: str) -> Remove
     view = site.view()
     known(view, repository_id)
     name, url = view.repositories[repository_id].name, view.repositories[repository_id].url
+    if view.repository_states.get(repository_id) is not RepositoryState.UNKNOWN:
+        check_ours(view, repository_id)  # what its server has told nothing of for long may go
     _check_unused(view, repository_id)
     _, request_id = minted(site, request, None)
     await site.credentials.remove(repository_id, at=site.now(), origin=origin(request), request_id=request_id)
@@ -228,6 +239,7 @@ async def try_repository(
 ) -> TrialReading:
     site = site_of(request)
     known(site.view(), repository_id)
+    check_ours(site.view(), repository_id)
     if data.host_id is not None and data.host_id not in site.view().hosts:
         raise Invalid("host_id", "No host has this id; GET /api/v1/hosts lists them.")
     return reader.trial_reading(site.view(), await site.trials.look(repository_id, data.host_id))
@@ -242,8 +254,26 @@ async def try_repository(
 async def look_now(request: Request[Any, Any, Any], repository_id: FromPath[str]) -> Asked:
     site = site_of(request)
     known(site.view(), repository_id)
-    await site.look_now(repository_id)
+    await _look(site, repository_id)
     return Asked(repository_id=repository_id)
+
+
+async def _look(site: Site, repository_id: str) -> None:
+    collector = site.view().repositories[repository_id].collector
+    if collector is None:
+        await site.look_now(repository_id)
+    else:
+        site.collectors.want(collector)
+
+
+def check_ours(view: FleetView, repository_id: str) -> None:
+    """What its server tells, and the settings name, is not changed here."""
+    repository = view.repositories[repository_id]
+    if repository.collector is not None:
+        raise Conflict(
+            "repository_id",
+            f"{repository.name} is told by the collector {repository.collector}; change its server in the settings.",
+        )
 
 
 def known(view: FleetView, repository_id: str) -> None:

@@ -186,7 +186,9 @@ def _form(
     fault: Invalid | None = None,
 ) -> Response[bytes]:
     view = site_of(request).view()
-    some = islice(view.repositories.values(), _MOST_REPOSITORIES)  # a page must not sort very many
+    some = islice(
+        (one for one in view.repositories.values() if one.collector is None), _MOST_REPOSITORIES
+    )  # a page must not sort very many
     repositories = sorted(some, key=lambda one: one.name.casefold())
     field = "" if fault is None else {"schedule": "cron", "keep": "keep_last"}.get(fault.field, fault.field)
     return page(

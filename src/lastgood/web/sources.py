@@ -202,7 +202,7 @@ def known(view: FleetView, source_id: str) -> Source:
 
 def owners_of(view: FleetView, source: Source) -> list[tuple[str, str]]:
     """(id, name) of the sources that may adopt this one; those that agents make come first."""
-    if not source.is_found:
+    if not source.is_found or source.collected is not None:
         return []
     others = (view.sources[i] for i in view.sources_of_repository.get(source.repository_id, ()) if i != source.id)
     named = sorted(
