@@ -36,7 +36,7 @@ from lastgood.store.copying import Restored, note_restored
 from lastgood.store.database import DATABASE_NAME, open_database
 from lastgood.store.lease import AlwaysHeld
 from lastgood.store.schema import audit_rows
-from tests.builders import NOW, a_source, put_source
+from tests.builders import NOW, a_host, a_source, put_host, put_source
 
 KEY = b"s" * 32
 HUB = mint_key_pair(b"h" * 32)
@@ -260,3 +260,17 @@ async def test_the_note_of_what_was_told_survives_a_restart(tmp_path: Path) -> N
     database = open_database(tmp_path)
     assert await database.read(lambda connection: records.get_meta(connection, "audit.noted")) is not None
     await database.close()
+
+
+async def test_an_agent_that_comes_with_its_next_key_is_told(tmp_path: Path) -> None:
+    fleet, asked = Fleet(), []
+    put_host(fleet, a_host(id="01HOST", name="web-1"))
+
+    async def rekeyed(host_id: str, key: str) -> None:
+        asked.append((host_id, key))
+
+    async with a_log(tmp_path) as audit:
+        await Deeds(audit, fleet).telling(rekeyed)("01HOST", "new key")
+    assert asked == [("01HOST", "new key")]
+    (row,) = (row for row in rows.stored_rows(tmp_path / DATABASE_NAME) if row[2] == "host.rekey")
+    assert row[5:11] == ("agent", "01HOST", "web-1", "host", "01HOST", "web-1")

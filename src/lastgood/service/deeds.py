@@ -7,11 +7,12 @@ rule: nothing waits for it; a log that cannot be written stops no fact from bein
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from lastgood.fleet.changes import Changes
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.series import is_ours_to_wake
-from lastgood.model.audit import THE_HUB, Entry, Target
+from lastgood.model.audit import THE_HUB, ActorKind, Entry, Target, Who
 from lastgood.service.audit import Audit
 
 MOST_NAMED = 20
@@ -30,6 +31,19 @@ class Deeds:
     async def trimmed(self, count: int) -> None:
         """Old history went."""
         await self._audit.note(Entry(action="hub.trim", who=THE_HUB, details={"rows": count}))
+
+    def telling(self, rekeyed: Callable[[str, str], Awaitable[object]]) -> Callable[[str, str], Awaitable[None]]:
+        """``rekeyed`` of an agent that comes with its next key, told to the log."""
+
+        async def told(host_id: str, key: str) -> None:
+            await rekeyed(host_id, key)
+            host = self._fleet.hosts.get(host_id)
+            name = "" if host is None else host.name
+            who = Who(kind=ActorKind.AGENT, id=host_id, name=name)
+            target = Target(kind="host", id=host_id, name=name)
+            await self._audit.note(Entry(action="host.rekey", who=who, target=target, details={"step": "connected"}))
+
+        return told
 
     def changed(self, changes: Changes) -> None:
         """Sources were touched."""

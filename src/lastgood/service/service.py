@@ -7,10 +7,8 @@ only then anybody who asks or tells; and backwards at the end.
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -49,6 +47,7 @@ from lastgood.service.identity import hub_keys
 from lastgood.service.ingest import Ingest
 from lastgood.service.last_backup import BackupWatch
 from lastgood.service.lookout import Lookout
+from lastgood.service.memory import settled_memory
 from lastgood.service.orders import AT_ONCE, Orders
 from lastgood.service.orphans import orphans
 from lastgood.service.people import People
@@ -162,7 +161,7 @@ class Service:
         try:
             secret_key = load_or_make_key(settings.server.key_path)
             keys = await hub_keys(database, secret_key, settings.server.key_path)
-            with _settled_memory():
+            with settled_memory():
                 fleet, checkpoint = await restore(database)
                 servers = collected(settings, database, clock)
                 service = cls(settings, clock, database, secret_key, keys, fleet, checkpoint, steady, servers)
@@ -288,7 +287,7 @@ class Service:
                 committed=self._committed,
                 assignment=self.orders.give,
                 reported=self._reported,
-                rekeyed=self.hosts.rekeyed,
+                rekeyed=self.deeds.telling(self.hosts.rekeyed),
                 presence_changed=self._presence_changed,
                 judging=self.fleet.judging,
                 roster=self.roster,
@@ -390,19 +389,6 @@ class Service:
         """Return once the host's agent is connected."""
         if not self.fleet.presence_of(host_id).connected:
             await asyncio.shield(self._arrivals.setdefault(host_id, asyncio.get_running_loop().create_future()))
-
-
-@contextmanager
-def _settled_memory() -> Iterator[None]:
-    """What is loaded within stays out of the garbage collector's sight: a look at a large fleet takes seconds."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-        gc.set_threshold(700, 10, 100_000)
-    finally:
-        gc.enable()
 
 
 def _stream(host_id: str, spool_id: str) -> str:
