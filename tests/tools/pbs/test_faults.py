@@ -136,6 +136,13 @@ async def test_a_huge_number_where_it_is_optional_costs_its_row_only(pbs: Simula
     assert all(not row.is_finished for row in rows)
 
 
+async def test_a_name_that_a_server_made_up_is_printable_in_the_sentence(pbs: Simulator, api: Api) -> None:
+    with pytest.raises(Refused) as error:
+        await api.groups("main", "a\x1b[31m\n\u202eb")
+    assert str(error.value).startswith("pbs-a: admin/datastore/main/groups ns=a [31m b was answered 400")
+    assert str(error.value).isprintable()
+
+
 async def test_an_object_that_is_wrong_is_a_bad_payload(pbs: Simulator, api: Api) -> None:
     for do in ({"corrupt": "type"}, {"corrupt": "null"}, {"corrupt": "duplicate"}):
         spoil(pbs, do, path=VERSION_PATH)

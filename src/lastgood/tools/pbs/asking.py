@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode
 from lastgood.config.servers import PbsServer
 from lastgood.errors import CollectError, ConfigError, Unreachable
 from lastgood.model.pbs import Traffic
-from lastgood.tools.http import Http, Patience
+from lastgood.tools.http import Http, Patience, shown
 from lastgood.tools.pbs.refusals import UNAUTHORISED, refused
 from lastgood.tools.tls import Certificate, Trust
 
@@ -99,7 +99,10 @@ class Asking:
         Raises Refused, Unreachable, BadPayload.
         """
         given = {name: value for name, value in params.items() if value is not None}
-        asked = f"{self.name}: {path}" + "".join(f" {name}={value}" for name, value in given.items())
+        # Names in it came from the server, too.
+        asked = shown(
+            "".join((f"{self.name}: {path}", *(f" {name}={value}" for name, value in given.items()))).encode()
+        )
         target = f"/api2/json/{path}" + (f"?{urlencode(given)}" if given else "")
         reader = made(asked)
         async with self._alone if effort.alone else nullcontext():
