@@ -53,7 +53,6 @@ async def _greet(service: Service) -> None:
     """Log the address and, while nobody can sign in, a link for the first administrator."""
     import structlog
 
-    from lastgood.model.audit import THE_HUB, Entry
     from lastgood.store.accounts import count_users
 
     log = structlog.get_logger("lastgood.serve")
@@ -64,18 +63,20 @@ async def _greet(service: Service) -> None:
     if not await service.database.read(count_users):
         # The log is where an operator looks first; the link works once.
         link = await first_link(service)
-        await service.audit.note(Entry(action="user.reset", who=THE_HUB, details={"first": True}))
         log.warning("nobody can sign in yet; open this link once to become administrator", link=link)
 
 
 async def first_link(service: Service) -> str:
     """A one-time link for the first administrator."""
+    from lastgood.model.audit import THE_HUB, Entry
     from lastgood.web.links import make_link
     from lastgood.web.wiring import web_key
 
     key, base, now = web_key(service.secret_key), str(service.settings.server.public_url), service.clock()
-    return await service.database.write(
+    link = await service.database.write(
         lambda connection: make_link(
             connection, key=key, base=base, user_name=None, now=now, lasts_for=FIRST_LINK_FOR
         )
     )
+    await service.audit.note(Entry(action="user.reset", who=THE_HUB, details={"first": True}))
+    return link

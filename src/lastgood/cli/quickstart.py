@@ -134,6 +134,7 @@ class _Quickstart:
             await self._look(restic, service, made)
             if made.facts:
                 await service.take(made.facts)
+                await service.deeds.ordered_here(made.facts)
             agent = await self._start_agent(service, made)
             try:
                 return await self._watch(service, server, made, agent, stop)

@@ -7,14 +7,16 @@ rule: nothing waits for it; a log that cannot be written stops no fact from bein
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from lastgood.fleet.changes import Changes
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.series import is_ours_to_wake
 from lastgood.model.audit import THE_HUB, ActorKind, Entry, Target, Who
+from lastgood.model.fact import Fact, HostEnrolled, RepositoryConfigured, SourceConfigured
 from lastgood.service.audit import Audit
 
+HERE = Who(kind=ActorKind.LOCAL, name="local")
 MOST_NAMED = 20
 """Sources of one change that are named; a look at a large repository may archive hundreds."""
 
@@ -31,6 +33,20 @@ class Deeds:
     async def trimmed(self, count: int) -> None:
         """Old history went."""
         await self._audit.note(Entry(action="hub.trim", who=THE_HUB, details={"rows": count}))
+
+    async def ordered_here(self, facts: Sequence[Fact]) -> None:
+        """What ``lastgood up`` made for whoever started it on this machine."""
+        for fact in facts:
+            match fact:
+                case HostEnrolled(host=host):
+                    action, target = "host.enrol", Target(kind="host", id=host.id, name=host.name)
+                case RepositoryConfigured(repository=made):
+                    action, target = "repository.write", Target(kind="repository", id=made.id, name=made.name)
+                case SourceConfigured(source=source):
+                    action, target = "source.write", Target(kind="source", id=source.id, name=source.name)
+                case _:
+                    continue
+            await self._audit.note(Entry(action=action, who=HERE, target=target))
 
     def telling(self, rekeyed: Callable[[str, str], Awaitable[object]]) -> Callable[[str, str], Awaitable[None]]:
         """``rekeyed`` of an agent that comes with its next key, told to the log."""
