@@ -14,7 +14,7 @@ from lastgood.metrics.pbs import VOCABULARY, natrontech
 from lastgood.metrics.pbs.view import COMMENT_CHARACTERS, expose, gather
 from lastgood.metrics.rendition import Writer
 from lastgood.metrics.text import Format, Section, chunks
-from lastgood.model.pbs import Gc, PbsPicture, Tasks, TaskStatus, Verification
+from lastgood.model.pbs import Gc, LastTask, PbsPicture, Tasks, TaskStatus, Verification
 from tests.metrics.checker import faults
 from tests.metrics.expectation import parsed
 from tests.metrics.pbs.pictures import (
@@ -212,6 +212,25 @@ def test_garbage_collection_with_warnings_went_well_and_one_that_never_ran_tells
     text = text_of(a_picture(datastores={"main": store}))
     assert [row.rpartition(" ")[2] for row in rows_of(text, "pbs_gc_status")] == told
     assert rows_of(text, "pbs_gc_removed_bytes") == []
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0, ["90"]), (60, [])])
+def test_the_duration_of_garbage_collection_is_that_of_the_task_which_ended_with_it(
+    seconds: int, told: list[str]
+) -> None:
+    ended_at = ago(hours=1)
+    store = replace(a_rich_picture().datastores["main"], gc=Gc(status=TaskStatus.ERROR, ended_at=ended_at))
+    task = LastTask(
+        worker_type="garbage_collection",
+        worker_id="main",
+        status=TaskStatus.ERROR,
+        comment="",
+        started_at=ended_at - timedelta(seconds=90 + seconds),
+        ended_at=ended_at - timedelta(seconds=seconds),
+    )
+    tasks = Tasks(last={("garbage_collection", "main"): task})
+    text = text_of(a_picture(datastores={"main": store}, tasks=tasks))
+    assert [row.rpartition(" ")[2] for row in rows_of(text, "pbs_gc_duration_seconds")] == told
 
 
 # --- used again ---------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ byte counters of garbage collection are of the last run that went well, as the s
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from lastgood.metrics.entities import epoch
 from lastgood.metrics.family import Family, Type, Value
@@ -15,6 +16,8 @@ from lastgood.metrics.pbs.view import BETWEEN, JOB, S3_REQUESTS, STORE, PbsView,
 from lastgood.model.pbs import S3, Datastore, Gc, Job, TaskStatus
 
 _GOOD = (TaskStatus.OK, TaskStatus.WARNINGS)
+SAME_RUN = timedelta(seconds=5)
+"""A run and its task end that close together."""
 
 
 def _store(
@@ -46,6 +49,17 @@ def _gc(name: str, help_: str, value: Callable[[Gc], Value]) -> Family[PbsView]:
 
 def _s3(name: str, help_: str, value: Callable[[S3], Value]) -> Family[PbsView]:
     return _store(name, help_, lambda store: None if store.s3 is None else value(store.s3))
+
+
+def _gc_took(view: PbsView, thing_id: str) -> Value:
+    """What is known of the run, else of the task that ended with it: tasks are often seen a round later."""
+    gc, picture = store_of(view, thing_id).gc, view.picture(thing_id)
+    if gc is None or gc.took_seconds is not None or gc.ended_at is None or picture is None:
+        return None if gc is None else gc.took_seconds
+    task = picture.tasks.last.get(("garbage_collection", store_of(view, thing_id).name))
+    if task is None or abs(task.ended_at - gc.ended_at) > SAME_RUN:
+        return None
+    return (task.ended_at - task.started_at).total_seconds()
 
 
 _MOUNTED = {"mounted": 1, "notmounted": 0}
@@ -142,10 +156,14 @@ GC: tuple[Family[PbsView], ...] = (
         "Unix time at which the last garbage collection ended, well or not; held while one runs.",
         lambda gc: epoch(gc.ended_at),
     ),
-    _gc(
-        "pbs_gc_duration_seconds",
-        "How long the last garbage collection took; no row where start and end of one run are not both known.",
-        lambda gc: gc.took_seconds,
+    Family(
+        name="pbs_gc_duration_seconds",
+        help="How long the last garbage collection took; no row where start and end of one run are not both known.",
+        entity=STORE,
+        label_names=("datastore", *SERVER_LABEL),
+        labels=lambda view, thing_id: (store_of(view, thing_id).name, server_of(thing_id)),
+        optional=SERVER_LABEL,
+        value=_gc_took,
     ),
     _gc(
         "pbs_gc_removed_bytes",
