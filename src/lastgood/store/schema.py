@@ -8,7 +8,6 @@ are 64-bit integers: microseconds since 1970 in UTC; texts and integers mean the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -19,7 +18,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     String,
     Table,
@@ -27,33 +25,17 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+
+from lastgood.store.columns import Instant as Instant
+from lastgood.store.columns import metadata as metadata
+from lastgood.store.stack_tables import deploys as deploys
+from lastgood.store.stack_tables import stack_texts as stack_texts
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision this program knows, oldest first; a database at any other one belongs to a newer program."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-class Instant(TypeDecorator[datetime]):
-    """An aware moment, kept as whole microseconds since 1970 in UTC; exact, and sorted as it is stored."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + value * _MICROSECOND
-
-
-metadata = MetaData()
 
 fact_log = Table(
     "fact_log",
@@ -375,40 +357,6 @@ audit_totals = Table(
     Column("entries", BigInteger, nullable=False),
 )
 """How often each action was written since the log began; removing old rows changes none of it."""
-
-
-stack_texts = Table(
-    "stack_texts",
-    metadata,
-    Column("host_id", String, nullable=False),
-    Column("project", String, nullable=False),
-    Column("number", BigInteger, nullable=False),
-    Column("at", Instant, nullable=False),
-    Column("by", String, nullable=False),
-    Column("sealed", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("host_id", "project", "number"),
-)
-
-deploys = Table(
-    "deploys",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("seq", BigInteger),
-    Column("host_id", String, nullable=False),
-    Column("project", String, nullable=False),
-    Column("action", String, nullable=False),
-    Column("text_number", BigInteger),
-    Column("by", String),
-    Column("asked_at", Instant, nullable=False),
-    Column("started_at", Instant),
-    Column("ended_at", Instant),
-    Column("outcome", String),
-    Column("body", Text),
-    Column("log", Text),
-    Index("deploys_of_stack", "host_id", "project", "asked_at", "id"),
-    Index("deploys_by_age", "asked_at", "id"),
-)
-"""``seq`` is the place in the log of what its agent told last, None while no agent has heard of it."""
 
 
 def storable(text: str) -> str:
