@@ -25,7 +25,7 @@ from lastgood.model.audit import ACTIONS, THE_HUB, TRIM, ActorKind, Ending, Entr
 from lastgood.store.schema import Instant, audit_rows, audit_totals, insert, storable
 
 PAGE = 100
-MOST_REMOVED = 20_000
+MOST_REMOVED = 5_000
 """Rows that go behind one checkpoint."""
 LONGEST_DETAILS = 4_000
 LONGEST_TEXT = 300

@@ -54,7 +54,7 @@ from lastgood.web.reference import describe
 from lastgood.web.render import Json
 from lastgood.web.session import is_secure
 from lastgood.web.site import Site
-from lastgood.web.witness import before, witness
+from lastgood.web.witness import Refusals, before, witness
 
 __all__ = ["Site", "create_app"]
 
@@ -124,7 +124,9 @@ def create_pages(site: Site, limits: access.SignInLimits) -> Litestar:
         middleware=[witness],
         exception_handlers=HANDLERS,
         response_class=Json,
-        state=State({"site": site, "limits": limits, "description": partial(describe, ROUTES)}),
+        state=State(
+            {"site": site, "limits": limits, "refusals": Refusals(), "description": partial(describe, ROUTES)}
+        ),
         openapi_config=None,  # Litestar's own pages fetch their scripts from elsewhere; reference.py has ours
         compression_config=CompressionConfig(backend="gzip", minimum_size=1024, gzip_compress_level=1),
         request_max_body_size=LARGEST_BODY,

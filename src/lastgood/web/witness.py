@@ -7,7 +7,7 @@ down beforehand is not carried out; what machines tell is no change of people, a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -44,14 +44,17 @@ class _Begun:
 
 
 class Refusals:
-    """How many rows of what was refused, or of strangers, are written: enough to see it, too few to fill a disk."""
+    """How many rows of what was refused, or of strangers, are written: enough to see it, too few to fill a disk.
+
+    One an application, for the framework makes the middleware anew for each route.
+    """
 
     def __init__(self) -> None:
         self._by_key = Attempts(30, timedelta(minutes=5))
         self._of_all = Attempts(300, timedelta(minutes=5))
         self._unwritten = 0
 
-    def admit(self, key: str, now: Any) -> dict[str, object] | None:
+    def admit(self, key: str, now: datetime) -> dict[str, object] | None:
         """Details for the row, with how many were left out before it; None if this one is left out as well."""
         if self._by_key.wait(key, now) is not None or self._of_all.wait("", now) is not None:
             self._unwritten += 1
@@ -90,7 +93,6 @@ async def before(request: Request[Any, Any, Any]) -> None:
 
 def witness(app: ASGIApp) -> ASGIApp:
     """Middleware that writes how each change ended, before its caller hears of it."""
-    refusals = Refusals()
 
     async def witnessed(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP or scope["method"] in SAFE_METHODS:
@@ -102,22 +104,22 @@ def witness(app: ASGIApp) -> ASGIApp:
             nonlocal is_over
             if message["type"] == "http.response.start" and not is_over:
                 is_over = True
-                await _end(scope, message["status"], refusals)
+                await _end(scope, message["status"])
             await send(message)
 
         try:
             await app(scope, receive, told)
         finally:
             if not is_over:
-                await _end(scope, 500, refusals)
+                await _end(scope, 500)
 
     return witnessed
 
 
-async def _end(scope: Any, status: int, refusals: Refusals) -> None:
+async def _end(scope: Any, status: int) -> None:
     connection: Connection = ASGIConnection(scope)
     begun: _Begun | None = scope.get(_BEGUN)
-    entry = _ending(scope, begun, status) if begun is not None else _single(connection, scope, status, refusals)
+    entry = _ending(scope, begun, status) if begun is not None else _single(connection, scope, status)
     if entry is not None:
         await site_of(connection).audit.note(entry)
 
@@ -137,7 +139,7 @@ def _ending(scope: Any, begun: _Begun, status: int) -> Entry:
     )
 
 
-def _single(connection: Connection, scope: Any, status: int, refusals: Refusals) -> Entry | None:
+def _single(connection: Connection, scope: Any, status: int) -> Entry | None:
     """The row of what was not begun: what is written afterwards alone, and what was refused at the door."""
     rule, told, outcome = _rule(scope), told_of(scope), _outcome(status)
     actor: Actor | None = scope.get("user")
@@ -153,7 +155,7 @@ def _single(connection: Connection, scope: Any, status: int, refusals: Refusals)
     if outcome is not Ending.DONE or who.kind in (ActorKind.STRANGER, ActorKind.AGENT):
         address = address_key(caller_address(connection))
         key = f"{who.kind} {who.id or address}"
-        admitted = refusals.admit(key, site.now())
+        admitted = connection.app.state.refusals.admit(key, site.now())
         if admitted is None:
             return None
         details |= admitted
