@@ -93,7 +93,7 @@ async def test_snapshots_that_cannot_be_read_cost_one_datastore_its_news(
 
 
 @pytest.mark.parametrize(
-    ("do", "cause"), [*BROKEN, ({"corrupt": "type"}, "bad_payload"), ({"oversize": 200}, "too_large")]
+    ("do", "cause"), [*BROKEN, ({"corrupt": "type"}, "bad_payload"), ({"oversize": 80}, "too_large")]
 )
 async def test_groups_that_cannot_be_read_cost_one_datastore_its_news(
     pbs: Simulator, do: dict[str, Any], cause: str

@@ -8,7 +8,8 @@ from lastgood.collect.pbs.plan import WINDOW, Ask, Plan
 from lastgood.config.servers import PbsServer
 from lastgood.secret import Secret
 from lastgood.tools.pbs.groups import Line
-from lastgood.tools.pbs.known import Groups, Place
+from lastgood.tools.pbs.known import Groups
+from lastgood.tools.pbs.place import Place
 from lastgood.tools.pbs.rows import Rows
 from lastgood.tools.pbs.shapes import GroupRow
 from lastgood.tools.pbs.tasks import Counted

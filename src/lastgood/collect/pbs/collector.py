@@ -20,7 +20,7 @@ from lastgood.collect.pbs.rare import Rare
 from lastgood.collect.pbs.slow import Slow
 from lastgood.collect.pbs.watched import Watched
 from lastgood.config.servers import PbsServer
-from lastgood.errors import CollectError
+from lastgood.errors import CollectError, Refused
 from lastgood.model.collected import Report
 from lastgood.model.pbs import PbsPicture
 from lastgood.tools.pbs.refusals import UNAUTHORISED
@@ -78,9 +78,10 @@ class PbsCollector:
                 error = None
             except CollectError as caught:
                 error = caught
-                if caught.cause == UNAUTHORISED:
-                    watched.refused(caught)
-                raise
+                if caught.cause != UNAUTHORISED:
+                    raise
+                watched.refused(caught)
+                raise Refused(str(caught), cause=UNAUTHORISED) from caught  # we know ourselves when to ask again
             finally:
                 watched.noted(name, time.monotonic() - began, error)
 

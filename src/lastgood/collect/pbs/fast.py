@@ -70,15 +70,16 @@ class Fast:
         self._rounds += 1
         if on.groups.book.read_at is None and not on.looks and self._rounds <= PATIENT_ROUNDS:
             return []
-        now = on.clock()
+        now, ended = on.clock(), None
         running = await on.guarded("tasks", on.api.running_tasks, failures)
-        if running is None:
-            return []
-        since = int(on.groups.book.since(running, now).timestamp())
-        ended = await on.guarded("tasks", lambda: on.api.tasks_since(since), failures)
-        if ended is None:
+        if running is not None:
+            since = int(on.groups.book.since(running, now).timestamp())
+            ended = await on.guarded("tasks", lambda: on.api.tasks_since(since), failures)
+        if running is None or ended is None:
+            self._asked()
             return []
         finished, told = await on.run(on.groups.take_tasks, running, ended, now)
+        self._asked()
         await on.run(self._touch, finished)
         if finished:
             on.want("slow")
@@ -91,6 +92,12 @@ class Fast:
             for store, sources in told.items()
             if store in on.looks
         ]
+
+    def _asked(self) -> None:
+        """Tasks were asked for: from now on groups may be told."""
+        if self._on.groups.awaits_tasks:
+            self._on.groups.awaits_tasks = False
+            self._on.want("medium")
 
     def _touch(self, finished: list[Finished]) -> None:
         """Look again at what these tasks may have changed without moving a count."""

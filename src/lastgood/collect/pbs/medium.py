@@ -178,7 +178,8 @@ class Medium:
     async def _groups(self, name: str, look: Look, failures: list[CollectError]) -> None:
         on = self._on
         spaces = await on.api.namespaces(name)
-        readable, unreadable, whole = [], {}, spaces.is_whole
+        readable, unreadable = [], {}
+        whole = spaces.is_whole and len(spaces) > 0  # a list that is empty for want of rights proves nothing
         for space in (row.ns for row in spaces):
             now = on.clock()
             try:
@@ -227,11 +228,11 @@ class Medium:
         ):
             rows: Rows[JobRow] | None = await on.guarded(kind, asked, failures)  # type: ignore[arg-type]
             if rows is not None:
-                on.jobs[kind] = jobs_of(rows, on.jobs.get(kind), last)
+                on.jobs[kind] = await on.run(jobs_of, rows, on.jobs.get(kind), last)
             elif kind in on.closed:
                 on.jobs[kind] = None
         jobs = [job for some in on.jobs.values() for job in some or ()]
-        self._upkeep(jobs)
+        await on.run(self._upkeep, jobs)
         await on.run(on.groups.take_jobs, tuple(job for job in jobs if job.kind == "verify"))
 
     def _collected(self, rows: Rows[GcRow]) -> None:

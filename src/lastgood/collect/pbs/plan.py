@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lastgood.tools.pbs.groups import GroupKey
-from lastgood.tools.pbs.known import Groups, Place
+from lastgood.tools.pbs.known import Groups
+from lastgood.tools.pbs.place import Place
 
 WINDOW = timedelta(hours=6)
 MANY = 10

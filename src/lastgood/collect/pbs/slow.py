@@ -18,7 +18,7 @@ from lastgood.errors import CollectError
 from lastgood.model.collected import Report, SourcesTold
 from lastgood.model.repository import Probe
 from lastgood.tools.pbs.groups import Line, line
-from lastgood.tools.pbs.known import Place
+from lastgood.tools.pbs.place import Place
 from lastgood.tools.pbs.refusals import FORBIDDEN, GONE, MAINTENANCE, NO_SUCH_STORE, NOT_MOUNTED
 from lastgood.tools.pbs.report import repository_id
 from lastgood.tools.pbs.rows import Rows

@@ -7,46 +7,21 @@ one rule: a mapping that was given out never changes; what did not change stays 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
 from lastgood.config.servers import SNAPSHOT_ROWS, PbsServer
 from lastgood.model.collected import CollectedSource, SourcesTold
 from lastgood.model.pbs import Group, Job
-from lastgood.model.repository import Habit
 from lastgood.tools.pbs.attempts import attributed
-from lastgood.tools.pbs.groups import GroupKey, Line, Mark, cut, is_moved, listed, new_group, read
+from lastgood.tools.pbs.groups import GroupKey, Line, cut, is_moved, listed, new_group, read
 from lastgood.tools.pbs.job_shapes import TaskRow
 from lastgood.tools.pbs.jobs import stale_after
+from lastgood.tools.pbs.place import Known, Place, is_within, name_of
 from lastgood.tools.pbs.report import Seen, host_of, is_archived, repository_id, source, target_of
 from lastgood.tools.pbs.rows import Rows
 from lastgood.tools.pbs.shapes import GroupRow
 from lastgood.tools.pbs.tasks import Counted, Finished, Name, TaskBook
-
-Place = tuple[str, str]
-"""Datastore and namespace."""
-
-
-@dataclass(slots=True)
-class Known:
-    """One group. ``rows`` is None before its snapshots were listed; ``mark`` what the list of groups told then,
-    ``told`` what it tells now. ``is_stale``: its snapshots are to be listed; ``asked``: they are being listed, and
-    this was told before."""
-
-    group: Group
-    told: Mark
-    mark: Mark | None = None
-    asked: Mark | None = None
-    rows: int | None = None
-    times: frozenset[int] = frozenset()
-    habit: Habit | None = None
-    misdated: frozenset[int] = frozenset()
-    is_stale: bool = True
-    source: CollectedSource | None = field(default=None, repr=False)
-
-    @property
-    def key(self) -> GroupKey:
-        return self.group.store, self.group.namespace, self.group.type, self.group.backup_id
 
 
 class Groups:
@@ -64,6 +39,8 @@ class Groups:
         self.shown: Mapping[str, Group] = {}
         self.book = TaskBook(counted, self._comment_of)
         self.own_only = False
+        self.awaits_tasks = True
+        """Tasks were never asked for: what failed is not known, and nothing is told yet."""
         self.truncated = 0
         self.pending = 0
 
@@ -150,7 +127,7 @@ class Groups:
         told: dict[str, list[CollectedSource]] = {}
         for name in touched | open_names:
             for known in self._attribute(name, shown):
-                if _is_read(known):
+                if known.is_read:
                     before, known.source = known.source, None
                     now_told = self._source(known)
                     if now_told == before:
@@ -200,12 +177,13 @@ class Groups:
     def told(self, store: str, namespaces: Collection[str], listed_at: datetime, *, whole: bool) -> SourcesTold:
         """All sources in these namespaces; it is not whole if others are known, or some are to be looked at again."""
         sources = []
+        whole = whole and not self.awaits_tasks
         for place in self.places(store):
             if place[1] not in namespaces:
                 whole = whole and not self._places[place]
                 continue
             for known in self._places[place].values():
-                if _is_read(known):
+                if known.is_read and not self.awaits_tasks:
                     sources.append(self._source(known))
                 else:
                     whole = False
@@ -218,11 +196,11 @@ class Groups:
 
     def is_due(self, store: str) -> bool:
         """Whether groups of the datastore are still to be listed."""
-        return any(not _is_read(known) for place in self.places(store) for known in self._places[place].values())
+        return any(not known.is_read for place in self.places(store) for known in self._places[place].values())
 
     def sources(self, ids: Iterable[str], place: Place) -> tuple[CollectedSource, ...]:
-        wanted, there = set(ids), self._places.get(place, {}).values()
-        return tuple(self._source(known) for known in there if known.group.id in wanted and _is_read(known))
+        wanted, there = set(ids), self._places.get(place, {}).values() if not self.awaits_tasks else ()
+        return tuple(self._source(known) for known in there if known.group.id in wanted and known.is_read)
 
     def snapshots(self, store: str) -> int | None:
         """How many finished snapshots a datastore holds; None before all were listed."""
@@ -238,7 +216,7 @@ class Groups:
             verify_stale_seconds=stale_after(self._jobs, key[0], key[1]),
         )
         known = Known(group, mark, misdated=self._misdated.get(group.id, frozenset()))
-        self._names.setdefault(_name(key), []).append(known)
+        self._names.setdefault(name_of(key), []).append(known)
         return known
 
     def _read(self, known: Known, rows: Iterable[Line], now: datetime, shown: dict[str, Group]) -> None:
@@ -253,7 +231,7 @@ class Groups:
             self._misdated[known.group.id] = reading.misdated
             self.book.changed = True
         self._put(known, reading.group, shown)
-        self._attribute(_name(known.key), shown)
+        self._attribute(known.name, shown)
 
     def _attribute(self, name: Name, shown: dict[str, Group]) -> list[Known]:
         """Give each group of the name what the tasks of the name say."""
@@ -268,7 +246,7 @@ class Groups:
             shown[group.id] = group
 
     def _drop(self, known: Known, shown: dict[str, Group]) -> None:
-        name = _name(known.key)
+        name = known.name
         shown.pop(known.group.id, None)
         self._misdated.pop(known.group.id, None)
         left = [other for other in self._names.get(name, []) if other is not known]
@@ -288,14 +266,14 @@ class Groups:
                 self._put(known, cut(known.group, self._after), shown)
 
     def _settle(self, shown: dict[str, Group]) -> None:
-        self.pending = sum(known.rows is None for there in self._places.values() for known in there.values())
         if shown != self.shown:
             self.shown = shown
+            self.pending = sum(known.rows is None for there in self._places.values() for known in there.values())
             self.truncated = sum((group.finished or 0) - len(group.snapshots) for group in shown.values())
 
     def _source(self, known: Known) -> CollectedSource:
         if known.source is None:
-            group, limit, name = known.group, self._server.snapshot_history_limit, _name(known.key)
+            group, limit, name = known.group, self._server.snapshot_history_limit, known.name
             wanted = min(group.finished or 0, limit) if limit else group.finished or 0
             seen = Seen(
                 habit=known.habit,
@@ -314,16 +292,3 @@ class Groups:
         if len(knowns) != 1 or name[0] in self._hidden:
             return ""
         return knowns[0].group.comment or ""
-
-
-def _is_read(known: Known) -> bool:
-    return known.rows is not None and not known.is_stale and known.asked is None
-
-
-def is_within(namespace: str, parent: str) -> bool:
-    return not parent or namespace == parent or namespace.startswith(f"{parent}/")
-
-
-def _name(key: GroupKey) -> Name:
-    store, _, kind, backup_id = key
-    return store, f"{kind}/{backup_id}"
