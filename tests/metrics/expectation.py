@@ -164,7 +164,9 @@ def _repositories(page: _Page, view: FleetView) -> None:
         page.put("backup_repository_up", up, **told)
         page.put("backup_repository_size_bytes", evidence.size_bytes, **told)
         page.put("backup_repository_available_bytes", evidence.available_bytes, **told)
-        page.put("backup_repository_full_timestamp_seconds", evidence.full_at and evidence.full_at.timestamp(), **told)
+        page.put(
+            "backup_repository_full_timestamp_seconds", evidence.full_at and evidence.full_at.timestamp(), **told
+        )
         page.put("backup_repository_locks", None if evidence.locks is None else len(evidence.locks), **told)
         for task, at in evidence.upkeep:
             stamp = math.floor(at.timestamp())

@@ -27,9 +27,11 @@ from lastgood.metrics.pack import PACKER, Packer
 from lastgood.metrics.page import Wanted, shard_of
 from lastgood.metrics.text import Format
 from lastgood.model import fact
+from lastgood.model.collected import CollectedRepository
 from lastgood.model.docker import EngineState
 from lastgood.service.watch import Watch
 from tests.builders import a_host, a_repository, a_source
+from tests.collect.tiny import STORE, a_group
 from tests.dock import a_bind, a_container, an_engine, an_inventory, listed
 from tests.fleet.stories import Story
 from tests.metrics.checker import faults
@@ -81,7 +83,9 @@ class Life:
         rng, story = self.story.rng, self.story
         story.later(rng.choice([1, 90, 600]))
         for _ in range(rng.randrange(1, 5)):
-            rng.choice([self.any_fact, self.any_fact, self.presence, self.newcomer, self.rename, self.docker])()
+            rng.choice(
+                [self.any_fact, self.any_fact, self.presence, self.newcomer, self.rename, self.docker, self.server]
+            )()
         if rng.random() < 0.5:
             await self.watch.tick()
 
@@ -133,6 +137,28 @@ class Life:
             self.tell(
                 fact.SubjectExcluded(at=now, origin="test", host_id=host.id, subject=subject, reason=reason, by="ann")
             )
+
+    def server(self) -> None:
+        """A server tells of some of its groups, or that nothing is new of all of them, or is forgotten."""
+        rng, now = self.story.rng, self.story.now
+        about = {"at": now, "origin": "test", "repository_id": STORE}
+        report = CollectedRepository(
+            id=STORE,
+            name=rng.choice(["main", "other"]),
+            url="pbs://x/main",
+            tool="pbs",
+            observed_at=now,
+            used_bytes=rng.choice([None, 7]),
+            available_bytes=9,
+            full_at=rng.choice([None, now]),
+            synced_at=rng.choice([None, now]),
+        )
+        self.tell(fact.RepositoryCollected(at=now, origin="test", collector="pbs", report=report, watch_seconds=300))
+        groups = [a_group(f"vm/{number}", now - timedelta(hours=rng.randrange(30))) for number in range(4)]
+        some = tuple(rng.sample(groups, rng.randrange(4)))
+        self.tell(fact.SourcesCollected(**about, listed_at=now, sources=some, whole=rng.random() < 0.5))
+        if rng.random() < 0.3:
+            self.tell(fact.SourcesCollected(**about, listed_at=now, gone=("vm/0",), dropped=("vm/1",)))
 
     def rename(self) -> None:
         rng, now = self.story.rng, self.story.now

@@ -96,7 +96,7 @@ def sources_collected(fleet: Fleet, told: SourcesCollected, changes: Changes) ->
     for source_id in told.dropped:
         _drop(fleet, source_id, changes)
     if told.whole:
-        _mark(fleet, repository.id, told.listed_at, changes)
+        _mark(fleet, repository.id, told.listed_at, max(told.listed_at, told.at), changes)
 
 
 # --- one source --------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def _drop(fleet: Fleet, source_id: str, changes: Changes) -> None:
         found.drop(fleet, source, changes)
 
 
-def _mark(fleet: Fleet, repository_id: str, listed_at: datetime, changes: Changes) -> None:
+def _mark(fleet: Fleet, repository_id: str, listed_at: datetime, now: datetime, changes: Changes) -> None:
     """The look spoke for all sources; those are touched of which it says more than the clock has said already."""
     before = fleet.repository_evidence_of(repository_id)
     if before.whole_at is not None and listed_at < before.whole_at:
@@ -187,8 +187,8 @@ def _mark(fleet: Fleet, repository_id: str, listed_at: datetime, changes: Change
         deadline_at, interval = evidence.deadline_at, evidence.interval
         if deadline_at is None:
             continue
-        was_stale = held is None or (interval is not None and listed_at - held >= STALE_AFTER_INTERVALS * interval)
-        if was_stale or (held is not None and held < deadline_at <= listed_at):
+        was_stale = held is None or (interval is not None and now - held >= STALE_AFTER_INTERVALS * interval)
+        if was_stale or (held is not None and held < deadline_at <= now):
             changes.sources.add(source_id)
 
 
