@@ -24,7 +24,7 @@ from lastgood.clock import Clock
 from lastgood.errors import BadPayload, CollectError, ConfigError, LastgoodError, Refused
 from lastgood.model.docker import Engine, EngineState, Inventory
 from lastgood.tools.docker import translate
-from lastgood.tools.docker.client import Client
+from lastgood.tools.docker.client import PING_SECONDS, Client
 from lastgood.tools.docker.endpoint import Endpoint, find
 from lastgood.tools.docker.lives import Lives
 from lastgood.tools.docker.survey import Survey
@@ -49,6 +49,7 @@ class Pace:
 
     search: float = 60.0
     ping: float = 10.0
+    answer: float = PING_SECONDS
     listing: float = 60.0
     settle: float = 0.5
     spacing: float = 2.0
@@ -87,6 +88,7 @@ class DockerWatch:
         self._told_at = 0.0
         self._went_at: float | None = None
         self._silent_since: datetime | None = None
+        self._complaint = ""
         self._running: frozenset[str] = frozenset()
         self._since: int | None = None
         self._tokens, self._filled_at = float(pace.burst), time.monotonic()
@@ -152,7 +154,7 @@ class DockerWatch:
         """One connection to its end; raises what ended it, and returns when another engine is to be watched."""
         if self._lives is None:
             self._lives = Lives(docker_memory.load(self._memory))
-        client = Client(endpoint)
+        client = Client(endpoint, self._pace.answer)
         survey: Survey | None = None
         try:
             await client.ping()
@@ -231,7 +233,7 @@ class DockerWatch:
                 asked_at = time.monotonic()
             now = self._clock().timestamp() + (self._engine.clock_offset_seconds or 0)
             inventory = await survey.look(changed, now)
-            self._running = survey.running
+            self._running, self._complaint = survey.running, ""
             await self._tell(inventory)
             await asyncio.sleep(max(self._pace.spacing, self._until_token()))
             await _within(self._pace.listing, self._nudged)
@@ -244,15 +246,17 @@ class DockerWatch:
         cause = getattr(error, "cause", None)
         if cause == "stream":
             return
-        if self._went_at is None:
+        if str(error) != self._complaint:
+            self._complaint = str(error)
+            log.warning("container engine cannot be watched", endpoint=endpoint.url, reason=str(error))
+        if self._went_at is None and cause in _STATES:
             self._went_at = time.monotonic()
             if self._lives is not None and cause == "down":
                 self._lives.engine_went(self._clock().timestamp(), self._running)
-            log.warning("container engine does not answer", endpoint=endpoint.url, reason=str(error))
         state = _STATES.get(cause or "", EngineState.UNSUPPORTED)
         if state is EngineState.SILENT:
             self._silent_since = self._silent_since or self._clock()
-        elif state is EngineState.DOWN and time.monotonic() - self._went_at < self._pace.patience:
+        elif state is EngineState.DOWN and time.monotonic() - (self._went_at or 0.0) < self._pace.patience:
             return
         held = self._engine or Engine(state=state, endpoint=endpoint.url, local=endpoint.local)
         await self._tell_engine(replace(held, state=state, message=str(error), silent_since=self._silent_since))

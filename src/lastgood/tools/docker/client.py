@@ -41,10 +41,11 @@ _T = TypeVar("_T")
 class Client:
     """One engine. Made anew after it was away; ``close`` ends all its connections."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, ping_seconds: float = PING_SECONDS) -> None:
         import httpx
 
         self._where = endpoint.url
+        self._ping_seconds = ping_seconds
         transport = httpx.AsyncHTTPTransport(
             uds=endpoint.socket, verify=_trust(endpoint), limits=httpx.Limits(max_connections=8)
         )
@@ -64,7 +65,7 @@ class Client:
         import httpx
 
         try:
-            async with asyncio.timeout(PING_SECONDS):
+            async with asyncio.timeout(self._ping_seconds):
                 answer = await self._http.get("/_ping")
         except (httpx.HTTPError, TimeoutError) as error:
             raise self._away(error) from error
@@ -127,6 +128,8 @@ class Client:
                     except msgspec.DecodeError:
                         continue
         except httpx.HTTPError as error:
+            if opened.is_set():  # who cut it, the engine or something on the way, only a ping can tell
+                raise Unreachable(f"The stream of events from {self._where} was cut.", cause="stream") from error
             raise self._away(error) from error
 
     async def _get(self, path: str, kind: type[_T], query: dict[str, str] | None = None) -> _T:
