@@ -48,7 +48,7 @@ def _group(group: Group, told: dict[str, Any], now: int) -> list[str]:
         }
     if is_future:
         # It does not count, whatever it says: only that nothing of the future does is to be seen.
-        assert newest is None or _epoch(newest.backup_at) <= now
+        assert newest is None or newest.backup_at.timestamp() <= now
     else:
         expected |= {
             "last complete": (_at(newest), told["last_complete"]),

@@ -96,7 +96,7 @@ def test_a_year_beyond_every_calendar_is_passed_over() -> None:
 def test_a_group_is_named_by_server_datastore_namespace_type_and_id() -> None:
     """Trap 7."""
     keys = [("main", "", "vm", "1"), ("main", "", "ct", "1"), ("main", "a", "vm", "1"), ("b", "", "vm", "1")]
-    ids = {new_group(server, key).id for server in ("", "other") for key in keys}  # type: ignore[arg-type]
+    ids = {new_group(server, key).id for server in ("", "other") for key in keys}
     assert len(ids) == 8
 
 

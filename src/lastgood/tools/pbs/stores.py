@@ -88,13 +88,18 @@ def collected(known: Gc | None, row: GcRow, last: LastTask | None, *, running: b
             still_bad=row.still_bad,
         )
     ended_at, status = moment(row.last_run_endtime), task_status(row.last_run_state)
-    if ended_at is None or status is None:
-        if not running or last is None or (gc.ended_at is not None and last.ended_at <= gc.ended_at):
-            return gc if gc.succeeded_at or row.upid is None else replace(gc, succeeded_at=started_at(row.upid))
-        ended_at, status = last.ended_at, last.status
-    gc = replace(gc, ended_at=ended_at, status=status, took_seconds=_took(last, ended_at))
-    if status in (TaskStatus.OK, TaskStatus.WARNINGS):
-        return replace(gc, succeeded_at=ended_at)
+    if (ended_at is None or status is None) and running and last is not None:
+        if gc.ended_at is None or last.ended_at > gc.ended_at:
+            ended_at, status = last.ended_at, last.status
+        else:
+            ended_at, status = gc.ended_at, gc.status
+    if ended_at is not None and status is not None:
+        took = _took(last, ended_at)
+        if took is None and ended_at == gc.ended_at:
+            took = gc.took_seconds
+        gc = replace(gc, ended_at=ended_at, status=status, took_seconds=took)
+        if status in (TaskStatus.OK, TaskStatus.WARNINGS):
+            return replace(gc, succeeded_at=ended_at)
     return gc if gc.succeeded_at or row.upid is None else replace(gc, succeeded_at=started_at(row.upid))
 
 
