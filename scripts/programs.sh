@@ -155,6 +155,20 @@ get_rest_server() {
     export LASTGOOD_TEST_REST_SERVER
 }
 
+# A container engine and what it starts, each in a folder of its own; PATH of a test names them all.
+get_docker() {
+    local package folders=()
+    for package in docker.io containerd runc busybox-static; do
+        if [ ! -d "$programs/$package" ]; then
+            say "  Fetching $package"
+            unpack_own "$package" || say "  No container engine for the tests: $(complaint)"
+        fi
+        folders+=("$programs/$package/usr/sbin" "$programs/$package/usr/bin" "$programs/$package/bin")
+    done
+    LASTGOOD_TEST_DOCKER=$(IFS=:; printf '%s' "${folders[*]}")
+    export LASTGOOD_TEST_DOCKER
+}
+
 # A browser is too entangled with the system to be unpacked; it is installed, if this user may.
 get_chromium() {
     local wanted=$1
@@ -180,6 +194,7 @@ get_programs() {
     if [ "$1" = slow ]; then
         get_restic_releases
         get_rest_server
+        get_docker
     fi
     get_chromium "$1"
 }

@@ -28,6 +28,7 @@ from tests.builders import (
     some_evidence,
     some_repository_evidence,
 )
+from tests.dock import a_bind, a_container, an_inventory, put_inventory
 
 AWKWARD = "quo\"te' <b>&amp; \\back\nline \u202eright\u202c \ud800 \x00\x1b[31m"
 LONG = "long " + "x" * 10_000
@@ -65,6 +66,7 @@ def every_state() -> Fleet:
             message="No good backup of photos came in time.",
         ),
     )
+    put_inventory(fleet, web, an_inventory(a_container("proxy", a_bind("/srv/proxy"), project=None)))
     return fleet
 
 
