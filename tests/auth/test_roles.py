@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from lastgood.auth import roles
@@ -64,3 +67,13 @@ def test_a_role_holds_known_permissions_and_at_least_one() -> None:
         roles.checked_permissions(["backup.run", "backup.fly"])
     with pytest.raises(AccessError, match="needs a permission"):
         roles.checked_permissions([])
+
+
+def test_the_page_about_access_tells_the_table_as_it_is() -> None:
+    page = (Path(__file__).parents[2] / "docs/access.md").read_text()
+    told = re.findall(r"^\| `([a-z.]+)` \| (.+?) \| (x?) ?\| (x?) ?\| (x?) ?\|$", page, re.M)
+    columns = ("operator", "viewer", "scraper")
+    assert told == [
+        (name, meaning, *("x" if name in BUILT_IN[role] else "" for role in columns))
+        for name, meaning in PERMISSIONS.items()
+    ]
