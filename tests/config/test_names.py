@@ -20,6 +20,8 @@ SAMPLES = {
     "metrics.partial_is_success": ("1", "true"),
     "metrics.natrontech": ("1", "true"),
     "retention.runs_days": (" 7 ", "7"),
+    "audit.days": (" 30 ", "30"),
+    "audit.head_url": ("https://notary.example.org/abc", "********"),
     "hub.heartbeat_url": ("https://hc.example.org/abc", "********"),
     "hub.heartbeat_seconds": ("70", "70"),
     "log.level": ("warning", "warning"),

@@ -131,4 +131,4 @@ def test_a_secret_shows_itself_only_when_asked():
 
 
 def test_exactly_the_settings_that_hold_credentials_are_secrets():
-    assert {each.name for each in SETTINGS if each.secret} == {"metrics.token", "hub.heartbeat_url"}
+    assert {each.name for each in SETTINGS if each.secret} == {"metrics.token", "audit.head_url", "hub.heartbeat_url"}

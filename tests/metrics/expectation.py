@@ -214,6 +214,9 @@ def _own(page: _Page, facts: OwnFacts) -> None:
         page.put("lastgood_audit_head_seq", facts.audit.seq)
         page.put("lastgood_audit_head_timestamp_seconds", facts.audit.at and facts.audit.at.timestamp())
         page.put("lastgood_audit_failures_total", facts.audit.failures)
+        sent = facts.audit.sent_at
+        page.put("lastgood_audit_head_sent_timestamp_seconds", sent and sent.timestamp())
+        page.put("lastgood_audit_head_send_failures_total", facts.audit.send_failures)
     parts: tuple[tuple[Any, dict[str, str]], ...] = (
         (facts.scrape, SCRAPE),
         (facts.ingest, INGEST),

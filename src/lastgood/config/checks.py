@@ -36,6 +36,12 @@ def refuse_contradictions(settings: Settings, origins: Mapping[str, str]) -> Non
             f"hub.heartbeat_url ({origins['hub.heartbeat_url']}) is not an http or https address; copy it anew from "
             "whoever is to watch this hub."
         )
+    head = settings.audit.head_url
+    if head is not None and not _ADDRESS.fullmatch(head.reveal()):
+        raise ConfigError(
+            f"audit.head_url ({origins['audit.head_url']}) is not an http or https address; copy it anew from "
+            "whoever is to keep the audit log's heads."
+        )
     if (server.tls_cert is None) != (server.tls_key is None):
         present, absent = ("tls_cert", "tls_key") if server.tls_key is None else ("tls_key", "tls_cert")
         raise ConfigError(f"server.{present} is set without server.{absent}; TLS needs both.")

@@ -158,12 +158,20 @@ class RetentionSettings(Struct, frozen=True, kw_only=True):
 
 
 class AuditSettings(Struct, frozen=True, kw_only=True):
-    """How long the audit log is kept."""
+    """How long the audit log is kept, and who else is told how far it has come."""
 
     days: Annotated[
         int,
         Meta(ge=1, description="Days that rows of the audit log are kept; older ones go behind a signed checkpoint."),
     ] = 400
+    head_url: Annotated[
+        Secret | None,
+        Meta(
+            description="Given the log's signed head once a day, as JSON by POST; kept there, it proves later that no "
+            "row was cut off. Such an address is a secret.",
+            extra={"unset": "nobody is told"},
+        ),
+    ] = None
 
 
 class NoticeSettings(Struct, frozen=True, kw_only=True):

@@ -277,6 +277,16 @@ FAMILIES: tuple[Family[OwnFacts], ...] = (
         "Rows that could not be written into the audit log; what people asked for meanwhile was refused.",
         lambda audit: audit.failures,
     ),
+    _of_audit(
+        "lastgood_audit_head_sent_timestamp_seconds",
+        "Unix time at which somebody else last took a signed head of the audit log.",
+        lambda audit: epoch(audit.sent_at),
+    ),
+    _of_audit(
+        "lastgood_audit_head_send_failures_total",
+        "Signed heads of the audit log that nobody took; the log says why.",
+        lambda audit: audit.send_failures,
+    ),
     _of_heartbeat(
         "lastgood_heartbeat_last_success_timestamp_seconds",
         "Unix time at which the outward heartbeat was last taken.",

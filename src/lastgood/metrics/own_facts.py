@@ -112,6 +112,9 @@ class AuditFacts:
     seq: int | None
     at: datetime | None
     failures: int
+    sent_at: datetime | None = None
+    send_failures: int | None = None
+    """Of heads that were sent elsewhere; None where nobody is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

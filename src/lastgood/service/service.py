@@ -58,6 +58,7 @@ from lastgood.service.tokens import Tokens
 from lastgood.service.trial import Trials
 from lastgood.service.upkeep import Upkeep
 from lastgood.service.watch import Watch
+from lastgood.service.witnesses import Witnesses
 from lastgood.store import log, records
 from lastgood.store.database import Database, open_database
 from lastgood.store.lease import AlwaysHeld, Lease
@@ -107,6 +108,7 @@ class Service:
             fleet, self.take, clock, held=lambda: self.lease.held("rules"), told=self._tell, steady=steady
         )
         self.deeds = Deeds(self.audit, fleet)
+        self.witnesses = Witnesses(settings.audit.head_url, self.audit.head, clock, lambda: self.lease.held("head"))
         self.upkeep = Upkeep(database, fleet, settings.retention, clock, self.lease, self.deeds.trimmed)
         self.credentials = Credentials(database, fleet, secret_key, self.take)
         restic = Restic(cache_dir=settings.server.data_dir / "restic-cache", clock=clock)
@@ -214,6 +216,7 @@ class Service:
             ("notices", self.channels.outbox.run),
             ("tokens", self.tokens.run),
             ("audit", self.audit.run),
+            ("witnesses", self.witnesses.run),
         )
         self._tasks = [asyncio.create_task(run(), name=name) for name, run in rounds]
         for task in (*taking, *self._tasks):

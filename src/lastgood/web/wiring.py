@@ -226,6 +226,8 @@ def _audit_facts(service: Service) -> AuditFacts:
         seq=None if moment is None else moment.seq,
         at=None if moment is None else moment.at,
         failures=audit.failures,
+        sent_at=service.witnesses.sent_at,
+        send_failures=None if service.settings.audit.head_url is None else service.witnesses.failures,
     )
 
 
