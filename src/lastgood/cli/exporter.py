@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,9 @@ alone = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+SWITCH_SECONDS = 0.001
+"""After so long a thread that reads lists or writes rows gives way to the loop: a scrape takes several such turns."""
 
 State = Annotated[
     Path | None,
@@ -77,9 +81,13 @@ def pbs(
         state_folder(state)
     bound = listen_on(address)
 
-    async def main() -> int:
+    async def main() -> None:
         exporter = pbs_exporter(settings, state, now, PbsCollector)
         log.info("listening", address=str(address), servers=len(settings.servers.pbs))
-        return await exporter.serve(bound, foreground.stop_event())
+        code = await exporter.serve(bound, foreground.stop_event())
+        sys.stderr.flush()
+        # All that is to be kept is kept; a thread that still reads a long list would hold the end up by seconds.
+        os._exit(code)
 
-    raise typer.Exit(foreground.run(main()))
+    sys.setswitchinterval(SWITCH_SECONDS)
+    foreground.run(main())

@@ -6,7 +6,9 @@ import asyncio
 import resource
 import signal
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 OPEN_FILES = 262_144
 """As in the systemd unit; more than the agents that one hub carries."""
@@ -29,8 +31,8 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def run(main: Coroutine[Any, Any, int]) -> int:
-    """Run on uvloop, with as many open files as this user may have, and answer the exit code."""
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run on uvloop, with as many open files as this user may have, and answer what it does."""
     import uvloop
 
     raise_file_limit()

@@ -35,7 +35,7 @@ from lastgood.web.process import read_build
 from lastgood.web.scrape import PATH, Scrape
 from lastgood.web.server import HubServer
 
-END_SECONDS = 4.0
+END_SECONDS = 3.5
 """Whoever supervises us waits ten seconds; what is not over by then is left to the kernel."""
 
 log = structlog.get_logger("lastgood.exporter")
