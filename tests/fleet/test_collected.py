@@ -156,21 +156,13 @@ def test_a_look_that_may_still_be_on_its_way_is_waited_for() -> None:
     assert server.state(deadline_at + timedelta(minutes=9)) is State.UNKNOWN
 
 
-def test_a_mark_touches_only_sources_of_which_it_says_something() -> None:
+def test_a_mark_speaks_for_all_without_touching_any() -> None:
     server = Server()
-    server.tell(day(11, 3), a_group(day(11, 2)), a_group(day(11, 2), "vm/101"), a_group(None, "vm/102"))
-    assert server.tell(day(11, 3) + MINUTE).sources == set()
-    deadline_at = server.evidence().deadline_at
-    assert deadline_at is not None
-    server.tell(deadline_at - MINUTE)
-    assert server.tell(deadline_at + MINUTE).sources == {"vm/100", "vm/101"}
-    assert server.tell(deadline_at + 2 * MINUTE).sources == set()
-
-
-def test_a_mark_after_a_long_silence_touches_all_that_had_become_unknown() -> None:
-    server = a_server()
-    assert server.tell(day(20, 3)).sources == {"vm/100"}
+    server.tell(day(11, 3), a_group(day(11, 2)), a_group(day(11, 2), "vm/101"))
+    changes = server.tell(day(20, 3))
+    assert (changes.sources, changes.repositories, changes.marked) == (set(), {STORE}, {STORE})
     assert server.state(day(20, 3)) is State.MISSED
+    assert server.tell(day(19, 3)).marked == set()
 
 
 def test_an_old_look_says_nothing_of_what_was_seen_since() -> None:

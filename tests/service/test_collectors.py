@@ -114,7 +114,7 @@ async def test_many_sources_are_told_in_parts_and_the_mark_comes_last() -> None:
     hub = Hub()
     hub.groups(*(f"vm/{number}" for number in range(120)))
     facts = of_sources(await hub.round())
-    assert [(len(told.sources), told.whole) for told in facts] == [(50, False), (50, False), (20, False), (0, True)]
+    assert [(len(told.sources), told.whole) for told in facts] == [(25, False)] * 4 + [(20, False), (0, True)]
 
 
 async def test_what_could_not_be_kept_is_told_again() -> None:

@@ -10,11 +10,13 @@ import pytest
 from lastgood.alerts import rules
 from lastgood.fleet.judge import source_state
 from lastgood.model.alert import Severity
-from lastgood.model.fact import MomentsPassed, SourceConfigured
+from lastgood.model.collected import CollectedRepository, CollectedSource
+from lastgood.model.fact import MomentsPassed, RepositoryCollected, SourceConfigured, SourcesCollected
 from lastgood.model.job import Outcome, Schedule
 from lastgood.model.source import State
 from lastgood.service.findings import MOMENTS_A_FACT
 from tests.builders import a_run, an_id
+from tests.collect.tiny import STORE, a_group
 from tests.service.turned import Heart
 
 NOON = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
@@ -300,3 +302,31 @@ async def test_what_could_not_be_written_of_many_is_all_found_again(heart: Heart
     await heart.turn(timedelta(seconds=10))
     assert sorted(key.entity_id for key in heart.fleet.alerts) == sorted(ids)
     assert {heart.fleet.evidence_of(source_id).expected_runs for source_id in ids} == {1}
+
+
+async def test_a_look_that_spoke_for_all_sources_settles_those_that_waited_for_it() -> None:
+    heart = Heart(NOON)
+    report = CollectedRepository(id=STORE, name="main", url="pbs://x/main", tool="pbs", observed_at=NOON)
+
+    async def look(*sources: CollectedSource) -> None:
+        about = {"at": heart.now, "origin": "test"}
+        told = replace(report, observed_at=heart.now)
+        await heart.take(
+            [
+                RepositoryCollected(**about, collector="pbs", report=told, watch_seconds=300),  # type: ignore[arg-type]
+                SourcesCollected(  # type: ignore[arg-type]
+                    **about, repository_id=STORE, listed_at=heart.now, sources=sources, whole=True
+                ),
+            ]
+        )
+        await heart.turn(heart.now)
+
+    states = heart.fleet.states
+    await look(a_group("vm/1", NOON), a_group("vm/2", NOON), a_group("vm/3", NOON, target=None))
+    assert (states["vm/1"], states["vm/3"]) == (State.GOOD, State.UNKNOWN)
+    await heart.turn(timedelta(hours=50))
+    assert states["vm/1"] is State.UNKNOWN
+    await look(a_group("vm/2", heart.now))
+    assert (states["vm/1"], states["vm/2"], states["vm/3"]) == (State.MISSED, State.GOOD, State.UNKNOWN)
+    await heart.watch.audit()
+    assert heart.watch.audit_differences == 0

@@ -34,6 +34,8 @@ class Changes:
     """Stacks whose deploys began, ended or were forgotten."""
     docker: set[str] = field(default_factory=set)
     """Hosts of whose container engine something else is known."""
+    marked: set[str] = field(default_factory=set)
+    """Repositories of which a look spoke for every source; those whose state that may change are not listed."""
     moments: list[LedgerRow] = field(default_factory=list)
     orders: set[str] = field(default_factory=set)
     """Hosts whose agents may have to be told something new."""

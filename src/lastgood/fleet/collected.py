@@ -16,7 +16,6 @@ from lastgood.fleet.attempted import made, weighed
 from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.expect import revise, revised
 from lastgood.fleet.fleet import Fleet
-from lastgood.fleet.judge import STALE_AFTER_INTERVALS
 from lastgood.fleet.share import shared_source
 from lastgood.fleet.weigh import GONE, newest
 from lastgood.model.collected import CollectedRepository, CollectedSource
@@ -26,7 +25,7 @@ from lastgood.model.repository import Repository
 from lastgood.model.source import NO_EVIDENCE
 
 NOT_LISTED = "Its server does not list it any more."
-MOST_SOURCES = 50
+MOST_SOURCES = 25
 """So many are told by one fact, which is learned in one piece."""
 
 
@@ -96,7 +95,7 @@ def sources_collected(fleet: Fleet, told: SourcesCollected, changes: Changes) ->
     for source_id in told.dropped:
         _drop(fleet, source_id, changes)
     if told.whole:
-        _mark(fleet, repository.id, told.listed_at, max(told.listed_at, told.at), changes)
+        _mark(fleet, repository.id, told.listed_at, changes)
 
 
 # --- one source --------------------------------------------------------------------------------------------------
@@ -172,24 +171,14 @@ def _drop(fleet: Fleet, source_id: str, changes: Changes) -> None:
         found.drop(fleet, source, changes)
 
 
-def _mark(fleet: Fleet, repository_id: str, listed_at: datetime, now: datetime, changes: Changes) -> None:
-    """The look spoke for all sources; those are touched of which it says more than the clock has said already."""
+def _mark(fleet: Fleet, repository_id: str, listed_at: datetime, changes: Changes) -> None:
+    """The look spoke for all sources, of which there may be very many: what that changes is found out in slices."""
     before = fleet.repository_evidence_of(repository_id)
     if before.whole_at is not None and listed_at < before.whole_at:
         return
     fleet.repository_evidence[repository_id] = replace(before, whole_at=listed_at, surveyed_at=listed_at)
     changes.repositories.add(repository_id)
-    for source_id in fleet.sources_of_repository.get(repository_id, ()):
-        evidence = fleet.evidence.get(source_id, NO_EVIDENCE)
-        held = evidence.observed_at
-        if held is None or (before.whole_at is not None and before.whole_at > held):
-            held = before.whole_at
-        deadline_at, interval = evidence.deadline_at, evidence.interval
-        if deadline_at is None:
-            continue
-        was_stale = held is None or (interval is not None and now - held >= STALE_AFTER_INTERVALS * interval)
-        if was_stale or (held is not None and held < deadline_at <= now):
-            changes.sources.add(source_id)
+    changes.marked.add(repository_id)
 
 
 def _join(fleet: Fleet, repository_id: str, new: Collection[str]) -> None:

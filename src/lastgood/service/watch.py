@@ -22,6 +22,7 @@ from lastgood.fleet.fleet import START_GRACE, Fleet
 from lastgood.fleet.judge import host_online, repository_state, source_state
 from lastgood.fleet.learn import Changes
 from lastgood.model.fact import Fact
+from lastgood.model.source import State
 from lastgood.service.agenda import Agenda
 from lastgood.service.findings import Entity, Findings
 from lastgood.service.slices import Slice
@@ -29,6 +30,9 @@ from lastgood.service.slices import Slice
 PULSE_SECONDS = 1.0
 AUDIT_SECONDS = 600.0
 JUMP_SECONDS = 10.0
+
+_WAITING = frozenset({State.UNKNOWN, State.LATE})
+"""States that a look without news may end."""
 
 _log = structlog.get_logger("lastgood.watch")
 
@@ -57,6 +61,7 @@ class Watch:
         self._findings = Findings(fleet, take, ruled_by)
         self._moved = Changes()
         self._agenda: Agenda[Entity] = Agenda()
+        self._marked: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._steady = steady
         self._pair: tuple[datetime, float] | None = None
@@ -92,6 +97,8 @@ class Watch:
             self._judge(("repository", repository_id), now)
         for source_id in changes.sources:
             self._judge(("source", source_id), now)
+        for repository_id in changes.marked:
+            self._marked[repository_id] = None
         for key in changes.alerts:
             self._findings.alert_changed(key)
         if not self._agenda.may_be_due(now) and (self._latest is None or now >= self._latest):
@@ -143,6 +150,17 @@ class Watch:
         self._agenda.put(entity, holds_until)
         self._findings.judged(entity)
 
+    def _see_again(self, entity: Entity, now: datetime) -> None:
+        """A look spoke for this source among many: it says something of one that was waited for, or not known."""
+        told, source = self._fleet.states.get(entity[1]), self._fleet.sources.get(entity[1])
+        if told not in _WAITING or source is None:
+            return
+        state, holds_until = source_state(self._fleet, source, now)
+        if state is not told:
+            self._come_up(entity, now)
+        elif not rules.is_held(self._fleet, entity[1], now):
+            self._agenda.put(entity, holds_until)
+
     def _awaited_until(self, host_id: str, now: datetime) -> datetime | None:
         """A host that was never heard becomes a finding some time after it was enrolled."""
         until = self._fleet.hosts[host_id].enrolled_at + START_GRACE
@@ -192,6 +210,10 @@ class Watch:
             if piece.is_over:  # here nobody has been taken off the agenda who was not judged
                 self._tell_moved()
                 await piece.rest()
+        while self._marked:
+            repository_id, _ = self._marked.popitem()
+            ids = self._fleet.sources_of_repository.get(repository_id, ())
+            await self._in_slices((("source", source_id) for source_id in ids), self._see_again)
         self._fleet.judging.evaluated_at = self._latest = now
         self._tell_moved()
         if not self._held():
