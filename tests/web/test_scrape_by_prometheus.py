@@ -17,10 +17,12 @@ from lastgood.secret import Secret
 from lastgood.web.door import Door
 from lastgood.web.exposition import Exposition
 from lastgood.web.scrape import Scrape
+from tests.builders import an_id
 from tests.metrics.fleets import OWN, awkward, twelve_hosts
 from tests.prometheus import Prometheus, prometheus
 from tests.serving import serving
 from tests.waiting import until
+from tests.web.site import at_home
 
 TOKEN = "correct horse battery staple"
 
@@ -51,9 +53,9 @@ def job(name: str, address: str, folder: Path, token: str = TOKEN, **options: An
 
 
 @asynccontextmanager
-async def hub(view: FleetView) -> AsyncIterator[tuple[str, Scrape]]:
+async def hub(view: FleetView, door: Door | None = None) -> AsyncIterator[tuple[str, Scrape]]:
     pages = Exposition(moment=lambda: view, own=lambda: OWN)
-    scrape = Scrape(pages, Door(Gate(token=Secret(TOKEN))))
+    scrape = Scrape(pages, door or Door(Gate(token=Secret(TOKEN))))
     try:
         async with serving(scrape) as address:
             yield address, scrape
@@ -96,6 +98,25 @@ async def test_a_token_file_lets_prometheus_in_and_every_row_arrives(tmp_path: P
             await samples(server, "limited", await rows(address, "?vocabulary=rm&vocabulary=backup"))
             assert scrape.facts.failures == 0
             assert server.complaints() == []
+
+
+async def test_an_api_token_lets_prometheus_in_until_it_is_revoked(tmp_path: Path) -> None:
+    async with at_home(tmp_path / "hub") as home:
+        tokens = home.tokens
+        door = Door(Gate(), tokens.scrapers_exist, tokens.view, used=tokens.used)
+        scraper, runner = await home.token("scraper"), await home.token("viewer", hosts=[an_id("h")])
+        async with hub(twelve_hosts(), door) as (address, _):
+            jobs = job("scraper", address, tmp_path, scraper), job("forbidden", address, tmp_path, runner)
+            async with prometheus(tmp_path, *jobs) as server:
+                assert (await server.scraped("scraper"))["health"] == "up"
+                assert "403" in (await server.scraped("forbidden"))["lastError"]
+                token_id = next(token.id for token in tokens.every() if token.role == "scraper")
+                await tokens.revoke(token_id, "ann")
+
+                async def refused() -> bool:
+                    return await server.value('up{job="scraper"}') == 0
+
+                assert await until(refused, "the next scrape is refused")
 
 
 async def test_the_dashboards_queries_are_answered(tmp_path: Path) -> None:
