@@ -6,14 +6,16 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lastgood.metrics.family import refuse_clashes
+from lastgood.metrics.family import Family, Type, refuse_clashes
 from lastgood.metrics.pbs import VOCABULARY, natrontech
-from lastgood.metrics.pbs.view import COMMENT_CHARACTERS, expose, gather
+from lastgood.metrics.pbs.view import COMMENT_CHARACTERS, SERVER, expose, gather
 from lastgood.metrics.rendition import Writer
 from lastgood.metrics.text import Format, Section, chunks
+from lastgood.metrics.vocabulary import Collected, Vocabulary
 from lastgood.model.pbs import Gc, LastTask, PbsPicture, Tasks, TaskStatus, Verification
 from tests.metrics.checker import faults
 from tests.metrics.expectation import parsed
@@ -292,5 +294,14 @@ def test_the_other_names_merge_guests_by_id_and_count_finished_snapshots_only() 
     assert rows_of(text, "pbs_size") == ['{datastore="cloud"} 9', '{datastore="main"} 10000']
 
 
-def test_gathering_nothing_but_strangers_is_nothing() -> None:
+def test_where_nobody_collects_there_is_nothing_to_read() -> None:
     assert gather({}, None) is None
+    assert natrontech.gather({"kopia": None}, None) is None
+
+
+def test_a_family_that_no_picture_can_tell_is_refused() -> None:
+    buckets: Family[Any] = Family(
+        name="x", help="A help.", type=Type.HISTOGRAM, bounds=(1,), entity=SERVER, value=lambda _view, _id: None
+    )
+    with pytest.raises(ValueError, match="no picture can tell"):
+        Writer([Vocabulary(name="x", purpose="", collected=Collected(families=(buckets,), gather=gather))])
