@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -297,3 +298,21 @@ async def test_an_upgrade_is_waited_out_and_then_asked_what_is_new() -> None:
             assert watch.picture.version is not None
             assert (watch.picture.version.version, watch.picture.version.release) == ("4.2", "3")
             assert differences(watch.picture, pbs.truth())[:5] == []
+
+
+async def test_a_server_whose_clock_is_ahead_of_ours_has_good_backups() -> None:
+    with Simulator() as pbs:
+        async with watching(pbs) as watch:
+            pbs.happen("clock-jump", seconds=3600)
+            group = a_group(pbs)
+            pbs.happen("add-snapshot", **group)
+            await watch.run("medium", "slow", "fast", "slow", "medium")
+            found, source = watch.of(group), watch.source(group)
+            assert found.last_good is not None
+            assert found.last_good.backup_at == watch.clock.now + timedelta(hours=1)
+            assert source.good is not None
+            assert source.remarks == ()
+            watch.clock.now += timedelta(minutes=2)
+            pbs.happen("add-snapshot", **group | {"time": pbs.truth()["now"] + 120})
+            await watch.run(*LOOKS)
+            assert watch.of(group).last_complete != found.last_complete

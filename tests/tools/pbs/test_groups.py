@@ -116,3 +116,10 @@ def test_owner_and_comment_of_a_group_come_with_the_list_of_groups() -> None:
     assert (group.owner, group.comment) == ("a@pbs", "kept")
     assert listed(group, row) is group
     assert listed(replace(group, owner=None), row) == group
+
+
+def test_what_is_new_on_a_server_whose_clock_is_ahead_of_ours_is_not_of_the_future() -> None:
+    reading = read(a_group(), [a_line(NOW + HOUR)], NOW, until=NOW + HOUR)
+    assert reading.group.last_good is not None
+    assert reading.misdated == frozenset()
+    assert reading.group.listed_at == NOW

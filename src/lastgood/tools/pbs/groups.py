@@ -113,19 +113,21 @@ def read(
     lines: Iterable[Line],
     now: datetime,
     *,
+    until: datetime | None = None,
     most: int = 0,
     after: int = 0,
     misdated: Collection[int] = (),
 ) -> Reading:
     """The group as these lines show it at ``now``; ``most`` snapshots are kept (0: all) of those after ``after``.
 
-    ``misdated`` are moments that were in the future when a look saw them.
+    ``until`` is what the server's own clock shows at least, ``misdated`` are moments that were in the future when a
+    look saw them.
     """
     by_time = {row.time: row for row in lines if row.time <= LATEST}
     ordered = sorted(by_time.values(), key=lambda row: row.time, reverse=True)
     finished = [row for row in ordered if row.size is not None]
     open_rows = [row for row in ordered if row.size is None]
-    horizon = (now + CLOCKS_DIFFER).timestamp()
+    horizon = ((until or now) + CLOCKS_DIFFER).timestamp()
     wrong = frozenset(row.time for row in finished if row.time > horizon or row.time in misdated)
     counted = [row for row in finished if row.time not in wrong] if wrong else finished
     made: dict[int, Snapshot] = {}

@@ -121,6 +121,12 @@ class Groups:
         self, running: Iterable[TaskRow], ended: Iterable[TaskRow], now: datetime
     ) -> tuple[list[Finished], dict[str, list[CollectedSource]]]:
         """What ended since the last look, and by datastore the sources of which tasks tell something new."""
+        if self.book.read_at is None:
+            # Only now it is known what time it is on the server: what seemed to be of the future is looked at again.
+            for name in self._names:
+                for known in self._names[name]:
+                    known.is_stale |= bool(known.misdated)
+                    known.misdated = self._misdated.get(known.group.id, frozenset())
         finished, touched = self.book.take(running, ended, now)
         shown = dict(self.shown)
         open_names = {name for name, all_of in self._names.items() if any(k.group.unfinished_at for k in all_of)}
@@ -220,14 +226,14 @@ class Groups:
         return known
 
     def _read(self, known: Known, rows: Iterable[Line], now: datetime, shown: dict[str, Group]) -> None:
-        most = self._server.snapshot_history_limit
-        reading = read(known.group, rows, now, most=most, after=self._after, misdated=known.misdated)
+        most, until = self._server.snapshot_history_limit, self.book.server_now(now)
+        reading = read(known.group, rows, now, until=until, most=most, after=self._after, misdated=known.misdated)
         known.rows, known.times, known.habit = reading.rows, reading.times, reading.habit
         if known.asked is None:
             known.is_stale = False
         known.mark, known.source = known.asked or known.told, None
-        if reading.misdated != known.misdated:
-            known.misdated = reading.misdated
+        known.misdated = reading.misdated
+        if self.book.read_at is not None and self._misdated.get(known.group.id, frozenset()) != reading.misdated:
             self._misdated[known.group.id] = reading.misdated
             self.book.changed = True
         self._put(known, reading.group, shown)

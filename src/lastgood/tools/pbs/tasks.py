@@ -92,8 +92,13 @@ class TaskBook:
         self.read_at: datetime | None = None
         self._whole_at: datetime | None = None
         self._newest = 0
+        self._newest_end = 0
         self.changed = False
         """Whether ``counted`` must be saved."""
+
+    def server_now(self, now: datetime) -> datetime:
+        """The least that the server's own clock can show, whose tasks have begun and ended; ``now`` is ours."""
+        return max(now, datetime.fromtimestamp(max(self._newest, self._newest_end), now.tzinfo))
 
     def since(self, running: Iterable[TaskRow], now: datetime) -> datetime:
         """From which start on the list must be read for no end to be missed.
@@ -126,6 +131,7 @@ class TaskBook:
             if row.is_running or digest in self._seen:
                 continue
             self._seen[digest] = row.starttime
+            self._newest_end = max(self._newest_end, row.endtime or 0)
             self._newest = max(self._newest, row.starttime)
             finished = self._finished(row, last, touched)
             if digest in counted.ended:
@@ -230,8 +236,9 @@ class TaskBook:
         old = now - KEPT
         for key in [key for key, task in last.items() if task.ended_at < old]:
             del last[key]
-        for key in sorted(last, key=lambda key: last[key].ended_at)[: max(0, len(last) - MOST_LAST)]:
-            del last[key]
+        if len(last) > MOST_LAST:
+            for key in sorted(last, key=lambda key: last[key].ended_at)[: len(last) - MOST_LAST]:
+                del last[key]
         _trim(self.counted.ended, now - LOOKBACK)
         _trim(self._seen, old)
 
@@ -262,8 +269,9 @@ def _trim(starts: dict[int, int], before: datetime) -> None:
     edge = int(before.timestamp())
     for digest in [digest for digest, start in starts.items() if start < edge]:
         del starts[digest]
-    for digest in sorted(starts, key=lambda digest: starts[digest])[: max(0, len(starts) - MOST_COUNTED)]:
-        del starts[digest]
+    if len(starts) > MOST_COUNTED:
+        for digest in sorted(starts, key=lambda digest: starts[digest])[: len(starts) - MOST_COUNTED]:
+            del starts[digest]
 
 
 def backup_name(row: TaskRow) -> Name | None:
