@@ -45,35 +45,44 @@ def tool_of(image: str) -> str | None:
 
 
 class Foreign:
-    """The backup tools of one host."""
+    """The backup tools of one host. What each container has to do with them is worked out once."""
 
     def __init__(self, containers: Iterable[Container]) -> None:
         self._tools: dict[str, list[Container]] = {}
-        for one in containers:
+        self._offen: set[str] = set()
+        held = list(containers)
+        for one in held:
             tool = tool_of(one.image)
+            if tool == OFFEN:
+                self._offen.add(one.key)
             if tool is not None and one.state is ContainerState.RUNNING:
                 self._tools.setdefault(tool, []).append(one)
+        self._asked: dict[str, tuple[str, ...]] = {}
+        for one in held:
+            asked = tuple(tool for tool in COMPOSE_TOOLS if tool in self._tools or _names(one, tool))
+            if asked:
+                self._asked[one.key] = asked
 
     def seen(self, users: Sequence[_User]) -> Seen:
         """What the tools say of a place with these users."""
+        remark = None
         for one, mount in users:
-            if tool_of(one.image) == OFFEN and one in self._tools.get(OFFEN, ()):
+            if one.key in self._offen and one.state is ContainerState.RUNNING:
                 folder = _setting(one, "BACKUP_SOURCES") or "/backup"
                 if _is_within(mount.destination, folder):
                     return Seen(by=f"{one.name} ({OFFEN}) has it at {mount.destination}.")
-        remark = None
         for one, mount in users:
-            for tool in COMPOSE_TOOLS:
+            for tool in self._asked.get(one.key, ()):
                 found = self._of_compose(tool, one, mount)
                 if found.by is not None:
                     return found
                 remark = remark or found.remark
-        return Seen(remark=remark)
+        return Seen(remark=remark) if remark else NOT_SEEN
 
     def keeps_backups(self, users: Sequence[_User]) -> str | None:
         """Why a place needs no backup: a tool keeps its backups in it."""
         for one, mount in users:
-            if tool_of(one.image) == OFFEN and mount.destination == (_setting(one, "BACKUP_ARCHIVE") or "/archive"):
+            if one.key in self._offen and mount.destination == (_setting(one, "BACKUP_ARCHIVE") or "/archive"):
                 return f"{one.name} ({OFFEN}) keeps its backups in it."
         return None
 
@@ -108,6 +117,10 @@ class Foreign:
         if any(word in place for word in excluded):
             return Seen(remark=f"A label of {one.name} takes it out of {tool}.")
         return Seen(by=f"{helper.name} ({tool}) takes the volumes of {one.name}.")
+
+
+def _names(one: Container, tool: str) -> bool:
+    return any(name.startswith(tool) for name, _ in one.labels)
 
 
 def _setting(one: Container, name: str) -> str | None:

@@ -6,7 +6,7 @@ rule: a place has the same key for as long as it is the same place, whatever con
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lastgood.fleet.foreign import Foreign
@@ -27,6 +27,8 @@ _MACHINE = (
     "/etc/ssl/certs",
     "/usr/share/ca-certificates",
 )
+_BELOW_SYSTEM = tuple(f"{top}/" for top in _SYSTEM)
+_BELOW_MACHINE = tuple(f"{top}/" for top in _MACHINE)
 _WHOLE = ("/", "/var", "/var/log", "/etc", "/usr", "/lib")
 _ON = (ContainerState.RUNNING, ContainerState.PAUSED)
 
@@ -60,7 +62,8 @@ def subjects_of(inventory: Inventory, engine: Engine) -> tuple[Subject, ...]:
                 key, MountKind.VOLUME, volume.name, volume.mountpoint, volume, is_anonymous=volume.is_anonymous
             )
     foreign = Foreign(inventory.containers)
-    return tuple(_subject(places[key], engine, foreign) for key in sorted(places))
+    words = {one.key: word for one in inventory.containers if (word := _word(one)) is not None}
+    return tuple(_subject(places[key], engine, foreign, words) for key in sorted(places))
 
 
 def _place(container: Container, mount: Mount, volume: Volume | None) -> _Place:
@@ -73,7 +76,7 @@ def _place(container: Container, mount: Mount, volume: Volume | None) -> _Place:
     return _Place(f"volume:{mount.name}", MountKind.VOLUME, mount.name, path, volume)
 
 
-def _subject(place: _Place, engine: Engine, foreign: Foreign) -> Subject:
+def _subject(place: _Place, engine: Engine, foreign: Foreign, words: Mapping[str, str]) -> Subject:
     seen = foreign.seen(place.users)
     projects = {one.project for one, _ in place.users if one.project is not None}
     if place.volume is not None and place.volume.project is not None:
@@ -86,21 +89,26 @@ def _subject(place: _Place, engine: Engine, foreign: Foreign) -> Subject:
         users=tuple(sorted({one.key for one, _ in place.users})),
         projects=tuple(sorted(projects)),
         is_anonymous=place.is_anonymous,
-        excluded_because=_by_label(place) or _by_rule(place) or foreign.keeps_backups(place.users),
+        excluded_because=_by_label(place, words) or _by_rule(place) or foreign.keeps_backups(place.users),
         seen_by=seen.by,
         hidden_because=_hidden(place, engine),
         remark=seen.remark,
     )
 
 
-def _by_label(place: _Place) -> str | None:
+def _word(one: Container | Volume) -> str | None:
+    """What a label says of why this needs no backup; None if it says nothing of the kind."""
+    said = next((value.strip() for name, value in one.labels if name == EXCLUDE), None)
+    return None if said is None or said.casefold() in ("false", "0", "no") else said
+
+
+def _by_label(place: _Place, words: Mapping[str, str]) -> str | None:
     """The word of a label. On a container it speaks for what no container without it uses."""
-    own = None if place.volume is None else dict(place.volume.labels).get(EXCLUDE)
-    words = [own] if own is not None else [dict(one.labels).get(EXCLUDE) for one, _ in place.users]
-    said = [word for word in words if word is not None and word.strip().casefold() not in ("false", "0", "no")]
-    if not said or len(said) < len(words):
-        return None
-    word = said[0].strip()
+    word = None if place.volume is None else _word(place.volume)
+    if word is None:
+        if not words or not place.users or any(one.key not in words for one, _ in place.users):
+            return None
+        word = words[place.users[0][0].key]
     reason = "" if word.casefold() in ("", "true", "1", "yes") else f": {word}"
     return f"Its label {EXCLUDE} says so{reason}."
 
@@ -115,9 +123,9 @@ def _by_rule(place: _Place) -> str | None:
     read_only = all(not mount.writable for _, mount in place.users)
     if path.endswith(".sock"):
         return "It is a socket, which holds no data."
-    if any(path == top or path.startswith(f"{top}/") for top in _SYSTEM):
+    if path in _SYSTEM or path.startswith(_BELOW_SYSTEM):
         return "It belongs to the running system and holds no data."
-    if any(path == top or path.startswith(f"{top}/") for top in _MACHINE):
+    if path in _MACHINE or path.startswith(_BELOW_MACHINE):
         return "It is part of the machine's own setup, not of this container's data."
     if read_only and path in _WHOLE:
         return "It is a folder of the system that containers only read."
