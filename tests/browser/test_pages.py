@@ -54,7 +54,7 @@ def paths(home: Home) -> list[str]:
     forms += [f"/{kind}/{identifier}/edit" for kind, things in kinds[::2] for identifier in list(things)[:1]]
     settings = ["", "/tokens", "/tokens/new", "/users", "/roles"]
     forms += [f"/settings{path}" for path in settings]
-    lists = ["/", "/hosts", "/repositories", "/runs", "/alerts", "/channels", "/docs", "/nowhere", "/enrol"]
+    lists = ["/", "/hosts", "/repositories", "/runs", "/alerts", "/channels", "/audit", "/docs", "/nowhere", "/enrol"]
     return [*lists, *forms, f"/hosts/{next(iter(fleet.hosts))}/remove", f"/runs/{next(iter(fleet.running))}", *ours]
 
 
