@@ -6,6 +6,7 @@ leaves here unmasked, and masking costs nothing for lines that nobody will see.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable
 
@@ -16,6 +17,7 @@ HEAD_LINES, TAIL_LINES = 100, 300
 LINE_CHARACTERS = 2_000
 NEWS_LINES = 200
 NEWS_CHARACTERS = 32_000
+_SAYS_WHY = re.compile(r"\b(?:error|invalid|unsupported|additional property|no such)\b", re.IGNORECASE)
 _HELD_CHARACTERS = 8_000
 """Of a line before it is masked: more than what is shown, so that no secret is cut in two unseen."""
 
@@ -57,7 +59,7 @@ class StackWords:
         """The last line that says something of an error, else the last one; for a sentence."""
         held = [*self._head, *self._tail]
         for line in reversed(held):
-            if "error" in line.lower() or "invalid" in line.lower():
+            if _SAYS_WHY.search(line):
                 return self._shown(line)[:500]
         return self._shown(held[-1])[:500] if held else ""
 
