@@ -312,7 +312,6 @@ async def test_texts_of_a_removed_host_are_removed_and_old_history_with_old_text
     assert [number for number, _, _ in await desk.database.read(partial(rows.list_texts, key=KEY))] == [2]
     assert await desk.database.read(partial(rows.find_deploy, deploy_id=first)) is None
     await desk.take([HostRemoved(at=desk.now, origin="test", host_id=HOST.id)])
-    desk.now += 2 * TRIM_EVERY
     await desk.stacks.round()
     assert await desk.stacks.text(KEY) is None
 

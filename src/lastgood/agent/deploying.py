@@ -80,8 +80,8 @@ class Deploying:
             if wish.text is None:
                 raise Cannot("The wish for a deploy brings no text; ask again.", "bad_wish")
             await asyncio.to_thread(text.check_text, wish.text, wish.env)
-            self.words.mask(await asyncio.to_thread(text.secrets_of, wish.text, wish.env))
-        self.words.mask(await asyncio.to_thread(text.secrets_of, *held))
+            await asyncio.to_thread(lambda: self.words.mask(text.secrets_of(wish.text or "", wish.env)))
+        await asyncio.to_thread(lambda: self.words.mask(text.secrets_of(*held)))
 
     async def _deploy(self, program: Program, folder: StackFolder) -> None:
         wish = self.wish

@@ -1,7 +1,7 @@
 """What compose wrote during one deploy: bounded, masked, some of it told while it goes on.
 
-Lines come in by ``add``; ``news`` gives those not told yet, ``text`` head and tail of all. The one rule: no line
-leaves here unmasked, and masking costs nothing for lines that nobody will see.
+Lines come in by ``add``; ``news`` and ``masked`` give those not told yet, ``text`` head and tail of all. The one
+rule: no line is told unmasked, and masking costs nothing for lines that nobody will see.
 """
 
 from __future__ import annotations
@@ -40,10 +40,14 @@ class StackWords:
         (self._head if len(self._head) < HEAD_LINES else self._tail).append(line[:_HELD_CHARACTERS])
         self._seen += 1
 
-    def news(self) -> tuple[int, tuple[str, ...]]:
-        """The number of the first line and the lines since the last time; of very many only the last."""
+    def news(self) -> tuple[int, list[str]]:
+        """How many lines there were, and those since the last time, not masked yet; of very many only the last."""
         fresh = self._seen - self._told
-        held = [*self._head, *self._tail][-min(fresh, NEWS_LINES) :] if fresh else []
+        self._told = self._seen
+        return self._seen, [*self._head, *self._tail][-min(fresh, NEWS_LINES) :] if fresh else []
+
+    def masked(self, seen: int, held: list[str]) -> tuple[int, tuple[str, ...]]:
+        """The number of the first line and the lines as they may be told; for any thread, for it takes its time."""
         lines: list[str] = []
         size = 0
         for line in reversed(held):
@@ -52,8 +56,7 @@ class StackWords:
             if size > NEWS_CHARACTERS:
                 break
             lines.append(shown)
-        self._told = self._seen
-        return self._seen - len(lines), tuple(reversed(lines))
+        return seen - len(lines), tuple(reversed(lines))
 
     def last(self) -> str:
         """The last line that says something of an error, else the last one; for a sentence."""

@@ -163,7 +163,7 @@ class Stacks:
             done.outcome, done.cause, done.reason = Outcome.FAILED, _cause(error), str(error)
         finally:
             telling.cancel()
-        self._tell_news(work)
+        await self._tell_news(work)
         deploy = self._ended(start, done, self._clock(), time.monotonic() - began)
         log_text = await asyncio.to_thread(work.words.text)
         await self._spool.keep(DeployEnded(deploy=deploy, log=log_text))
@@ -179,10 +179,13 @@ class Stacks:
     async def _keep_telling(self, work: _Work) -> None:
         while True:
             await asyncio.sleep(TELL_SECONDS)
-            self._tell_news(work)
+            await self._tell_news(work)
 
-    def _tell_news(self, work: _Work) -> None:
-        first, lines = work.words.news()
+    async def _tell_news(self, work: _Work) -> None:
+        seen, held = work.words.news()
+        if not held:
+            return
+        first, lines = await asyncio.to_thread(work.words.masked, seen, held)
         if lines:
             self._tell(DeployWords(id=work.wish.id, first=first, lines=lines))
 

@@ -123,6 +123,7 @@ class Stacks:
         deploy_id, now = self._mint(), self._clock()
         if key is not None:
             self._keys[key] = deploy_id
+        sent = False
         try:
             frame = await self._asked(deploy_id, wish, by, now)
             waiting = self._waiting[deploy_id] = _Waiting(wish.host_id, frame, now)
@@ -130,10 +131,10 @@ class Stacks:
             if not await self._send(waiting):
                 await self._withdraw(deploy_id)
                 raise Refused(f"{self._away(wish.host_id)} Nothing was started.")
-        except (Refused, StoreError):
-            if key is not None:
+            sent = True
+        finally:
+            if not sent and key is not None:
                 self._keys.pop(key, None)
-            raise
         while len(self._keys) > KEYS_REMEMBERED:
             del self._keys[next(iter(self._keys))]
         _log.info("deploy asked for", action=wish.action.value, project=wish.project, deploy=deploy_id, by=by)
@@ -180,6 +181,8 @@ class Stacks:
         for one in list(self._waiting.values()) if changes.hosts else ():
             if one.host_id not in self._fleet.hosts:
                 del self._waiting[one.frame.id]
+        if any(host_id not in self._fleet.hosts for host_id in changes.hosts):
+            self._trim_at = None  # its texts go with it
 
     async def back(self, host_id: str, connection: Connection) -> None:
         """The agent is here and has told all it had to tell: send again what it does not know, end what it lost."""
@@ -225,6 +228,7 @@ class Stacks:
             await self._database.write(lambda rows: stacks.end_unheard(rows, ids, now, _NEVER_ARRIVED))
             for deploy_id in ids:
                 self._waiting.pop(deploy_id, None)
+                self._roster.words.over(deploy_id)
         if self._trim_at is None or now >= self._trim_at:
             self._trim_at = now + TRIM_EVERY
             await self._trim(now)

@@ -11,6 +11,7 @@ from lastgood.tools.docker.text import (
     MOST_ALIASES,
     MOST_DEPTH,
     MOST_ENV,
+    MOST_ENV_LINES,
     MOST_NODES,
     MOST_TEXT,
     check_project,
@@ -97,6 +98,7 @@ def test_an_env_file_is_names_and_values(env: str) -> None:
         ("A b=c\n", "Line 1"),
         ("A=\x00\n", "control character"),
         ("A=" + "b" * MOST_ENV, "larger than 64 KiB"),
+        ("A=b\n" * (MOST_ENV_LINES + 1), "more than 1000 lines"),
     ],
 )
 def test_what_is_no_env_file_is_refused_by_its_line(env: str, sentence: str) -> None:

@@ -19,6 +19,7 @@ from lastgood.tools.restic.redact import secret_values
 
 MOST_TEXT = 256 * 1024
 MOST_ENV = 64 * 1024
+MOST_ENV_LINES = 1_000
 MOST_DEPTH = 50
 MOST_NODES = 20_000
 MOST_ALIASES = 1_000
@@ -96,6 +97,8 @@ def _check_bounds(text: str) -> None:
 
 def _check_env(env: str) -> None:
     _check_plain(env, "The .env file", MOST_ENV)
+    if len(env.splitlines()) > MOST_ENV_LINES:
+        raise ConfigError(f"The .env file has more than {MOST_ENV_LINES} lines; make it shorter.")
     for number, line in _env_lines(env):
         name, equals, _ = line.partition("=")
         if not equals or not _NAME.fullmatch(name.strip()):
