@@ -259,9 +259,13 @@ class Medium:
             if gc is not None and gc.succeeded_at is not None:
                 _note(look, RunKind.PRUNE, gc.succeeded_at)
         for job in jobs:
-            kind = _kind(job)
-            if kind is not None and job.store in on.looks and job.ended_at and job.status in _WELL[job.kind]:
-                _note(on.looks[job.store], kind, job.ended_at)
+            if job.store not in on.looks or job.ended_at is None or job.status not in _WELL.get(job.kind, ()):
+                continue
+            look, kind = on.looks[job.store], _UPKEEP.get(job.kind)
+            if kind is not None:
+                _note(look, kind, job.ended_at)
+            elif job.kind == "sync":
+                look.synced_at = max(look.synced_at or job.ended_at, job.ended_at)
         for task in on.groups.book.tasks.last.values():
             _by_hand(on.looks, task)
 
@@ -274,12 +278,6 @@ def _by_hand(looks: dict[str, Look], task: LastTask) -> None:
     look = looks.get(task.worker_id.partition(":")[0])
     if kind is not None and look is not None and task.status in (TaskStatus.OK, TaskStatus.WARNINGS):
         _note(look, kind, task.ended_at)
-
-
-def _kind(job: Job) -> RunKind | None:
-    if job.kind == "sync":
-        return next((kind for kind in RunKind if kind.value == "sync"), None)
-    return _UPKEEP.get(job.kind)
 
 
 def _note(look: Look, kind: RunKind, at: datetime) -> None:

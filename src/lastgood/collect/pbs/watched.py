@@ -230,6 +230,7 @@ class Watched:
             probe=look.probe,
             snapshots=None if self.groups.is_due(name) else self.groups.snapshots(name),
             upkeep=look.upkeep,
+            synced_at=look.synced_at,
         )
 
 
@@ -247,6 +248,7 @@ class Look:
         self.is_forbidden = False
         """The token's rights say that it may not be seen."""
         self.upkeep: dict[RunKind, datetime] = {}
+        self.synced_at: datetime | None = None
         self.rest_until: datetime | None = None
         """Its lists are slow: before this they are not asked for again."""
 

@@ -95,6 +95,7 @@ def repository(
     probe: Probe,
     snapshots: int | None,
     upkeep: Mapping[RunKind, datetime],
+    synced_at: datetime | None = None,
 ) -> CollectedRepository:
     """``probe`` says what the newest look answered; capacity that is not known stays absent."""
     parts = urlsplit(server.endpoint)
@@ -112,6 +113,7 @@ def repository(
         full_at=store.full_at,
         snapshots=snapshots,
         upkeep=tuple(sorted(upkeep.items())),
+        synced_at=synced_at,
     )
 
 
