@@ -6,17 +6,20 @@ import asyncio
 import time
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from lastgood.auth.gate import Gate
+from lastgood.clock import now
 from lastgood.metrics.pbs.natrontech import PATH
 from lastgood.model.pbs import Group, PbsPicture
 from lastgood.secret import Secret
 from tests.exporter.collecting import Drawn, exporting
 from tests.metrics.checker import faults
 from tests.metrics.pbs.pictures import NOW, a_group, a_picture, a_rich_picture, a_snapshot, rows_of, text_of
+from tests.prometheus import prometheus
 from tests.waiting import until
 
 
@@ -207,3 +210,24 @@ async def test_two_servers_with_equal_groups_are_told_side_by_side() -> None:
             f'{{{group},server="other"}} 2',
         ]
         assert faults(text) == []
+
+
+async def test_a_real_prometheus_takes_every_sample_of_the_page(tmp_path: Path) -> None:
+    collector = Drawn()
+    async with exporting(collector) as client:
+        moment = now()
+        collector.draw(a_rich_picture(reached_at=moment))
+
+        async def told() -> bool:
+            return "pbs_version{" in (await client.get("/metrics")).text
+
+        await until(told, "the picture on the page")
+        job = {"job_name": "pbs", "static_configs": [{"targets": [client.base_url.netloc.decode()]}]}
+        async with prometheus(tmp_path, job) as server:
+            target = await server.scraped("pbs")
+            assert (target["health"], target["lastError"]) == ("up", "")
+            assert await server.value("pbs_up") == 1
+            assert await server.value('count(pbs_snapshot_info{backup_type="vm"})') == 4
+            assert await server.value('pbs_snapshot_count{namespace="prod/eu"}') == 1
+            assert await server.value('pbs_snapshot_count{namespace="", backup_type="ct"}') == 1
+            assert server.complaints() == []

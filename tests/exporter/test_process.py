@@ -211,8 +211,9 @@ def test_counters_survive_a_restart_where_a_folder_is_given(pbs: Simulator, tmp_
 
 def test_a_server_that_is_not_there_is_down_and_the_page_is_there(tmp_path: Path, pbs: Simulator) -> None:
     env = {**of_server(pbs), "PBS_EXPORTER__PBS__ENDPOINT": "https://127.0.0.1:1", "LASTGOOD_METRICS__TOKEN": "t"}
+    env["LASTGOOD_METRICS__NATRONTECH"] = "true"
     with running(tmp_path, env) as exporter:
-        assert exporter.get().status_code == 401
+        assert exporter.get().status_code == exporter.get("/metrics/natrontech").status_code == 401
         answer = httpx.get(f"{exporter.url}/metrics", headers={"Authorization": "Bearer t"}, trust_env=False)
         assert rows_of(answer.text, "pbs_up") == [" 0"]
         assert exporter.get("/health").status_code == 200
