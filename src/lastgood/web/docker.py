@@ -80,6 +80,7 @@ def _docker_page(request: Request[Any, Any, Any], view: FleetView, host_id: str)
     return page(
         request,
         "docker.html",
+        open_alerts=len(view.alerts),
         engine=engine_reading(view, host_id),
         sheet=sheet,
         rows=[container_reading(one) for one in sheet.rows],
@@ -106,6 +107,7 @@ def _coverage_page(
     return page(
         request,
         "coverage.html",
+        open_alerts=len(view.alerts),
         sheet=sheet,
         rows=[coverage_reading(view, one) for one in sheet.rows],
         answer=query["answer"],
