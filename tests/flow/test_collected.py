@@ -67,6 +67,8 @@ def check(pbs: Simulator, hub: Up, client: Client) -> None:
             assert good_at == group["last_good"], group
         assert value(samples, "backup_source_state", source=source_id, state=one["state"]) == 1
         assert value(samples, "backup_snapshots", source=source_id) == one["snapshots"]
+    for probe in ("fast", "medium", "slow", "rare"):
+        assert value(samples, "lastgood_collector_success", collector="pbs", probe=probe) == 1
     stores = {one["name"]: one for one in client.get("repositories")["items"]}
     for store in pbs.truth()["stores"]:
         if store["listed"] and store["capacity_known"]:
