@@ -172,7 +172,9 @@ class Engine:
         else:
             body = self._body(path.removeprefix(f"/v{self.api}"))
             status = "404 Not Found" if body is None else "200 OK"
-            await _send(writer, json.dumps({"message": "No such container"} if body is None else body).encode(), "", status)
+            await _send(
+                writer, json.dumps({"message": "No such container"} if body is None else body).encode(), "", status
+            )
 
     def _body(self, path: str) -> Any:
         if path == "/info":
