@@ -10,7 +10,7 @@ from typing import Any
 
 from lastgood.collect.pbs import PbsCollector
 from lastgood.config.servers import PbsServer
-from lastgood.errors import CollectError
+from lastgood.errors import CollectError, NoRoom
 from lastgood.model.collected import CollectedRepository, CollectedSource, Report, SourcesTold
 from lastgood.model.pbs import Group, PbsPicture
 from lastgood.secret import Secret
@@ -26,11 +26,14 @@ class Kept:
     def __init__(self) -> None:
         self.held: bytes | None = None
         self.saved = 0
+        self.is_full = False
 
     async def load(self) -> bytes | None:
         return self.held
 
     async def save(self, held: bytes) -> None:
+        if self.is_full:
+            raise NoRoom("The disk under the memory is full; free some of it.")
         self.held, self.saved = held, self.saved + 1
 
 

@@ -48,7 +48,7 @@ async def test_probes_that_run_at_once_on_a_busy_server_lose_nothing(version: st
     setting = Setting(size=SIZES["states"], version=Version.parse(version))
     with Simulator(setting, latency=Latency(latency_ms=1, jitter_ms=3)) as pbs:
         async with watching(pbs) as watch:
-            await busy(watch, random.Random(int(version[0])), 12)
+            await busy(watch, random.Random(int(version[0])), 8)
             for names in (("fast", "medium", "slow"), ("fast", "medium", "slow", "fast")):
                 watch.clock.turn(minutes=3)
                 await watch.run(*names)

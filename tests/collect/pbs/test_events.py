@@ -294,7 +294,9 @@ async def test_an_upgrade_is_waited_out_and_then_asked_what_is_new() -> None:
             assert watch.picture.groups is groups
             assert watch.repository("main").probe is Probe.UNREACHABLE
             await asyncio.to_thread(until_up, pbs)
+            asked = pbs.stats()["requests"]["access/permissions"]
             assert await watch.tried(*LOOKS, "rare") == []
+            assert pbs.stats()["requests"]["access/permissions"] == asked + 1
             assert watch.picture.version is not None
             assert (watch.picture.version.version, watch.picture.version.release) == ("4.2", "3")
             assert differences(watch.picture, pbs.truth())[:5] == []

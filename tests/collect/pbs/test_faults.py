@@ -93,7 +93,7 @@ async def test_snapshots_that_cannot_be_read_cost_one_datastore_its_news(
 
 
 @pytest.mark.parametrize(
-    ("do", "cause"), [*BROKEN, ({"corrupt": "type"}, "bad_payload"), ({"oversize": 80}, "too_large")]
+    ("do", "cause"), [*BROKEN, ({"corrupt": "type"}, "bad_payload"), ({"oversize": 20}, "cut_off")]
 )
 async def test_groups_that_cannot_be_read_cost_one_datastore_its_news(
     pbs: Simulator, do: dict[str, Any], cause: str
@@ -143,7 +143,7 @@ async def test_rows_that_lie_are_never_a_good_backup(pbs: Simulator, corruption:
 async def test_a_node_that_does_not_tell_its_state_leaves_the_server_up(
     pbs: Simulator, do: dict[str, Any], cause: str
 ) -> None:
-    async with watching(pbs, timeout_seconds=1) as watch:
+    async with watching(pbs, timeout_seconds=2) as watch:
         await watch.all()
         here, _ = await backed_up(watch)
         spoil(pbs, do, "/api2/json/nodes/localhost/status")

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from lastgood.errors import NoRoom
 from lastgood.model.pbs import PbsPicture
 from tests.collect.pbs.against_truth import differences
 from tests.collect.pbs.rig import Kept, readable, watching
@@ -90,6 +91,21 @@ async def test_counters_are_saved_once_a_minute_at_most(pbs: Simulator) -> None:
             await watch.run("fast")
             assert memory.saved - saved <= (second * 10) // 60
     assert memory.saved - saved == 2
+
+
+async def test_counters_that_could_not_be_saved_are_saved_when_there_is_room_again(pbs: Simulator) -> None:
+    memory = Kept()
+    async with watching(pbs, memory) as watch:
+        await watch.all()
+        watch.clock.turn(minutes=2)
+        pbs.happen("fail-backup", **a_group(pbs))
+        memory.is_full, before = True, memory.held
+        with pytest.raises(NoRoom):
+            await watch.run("fast")
+        assert sum(watch.picture.tasks.totals.values()) == 1
+        memory.is_full = False
+        await watch.run("fast")
+        assert memory.held != before
 
 
 async def test_memory_that_cannot_be_read_costs_the_counters_and_nothing_else(pbs: Simulator) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import datetime
 
-from lastgood.collect.pbs.watched import Watched, first_of
+from lastgood.collect.pbs.watched import Watched, concerns_all, first_of
 from lastgood.errors import CollectError
 from lastgood.model.collected import Report, SourcesTold
 from lastgood.model.pbs import Node, Space, Version
@@ -28,19 +28,11 @@ class Fast:
     def __init__(self, watched: Watched) -> None:
         self._on = watched
         self._rounds = 0
+        self._version: Version | None = None
 
     async def round(self) -> AsyncIterator[Report]:
         on, failures = self._on, list[CollectError]()
-        try:
-            version = await on.api.version()
-            usage = await on.api.usage()
-        except CollectError as error:
-            on.lost(error)
-            raise
-        self._versioned(version)
-        self._used(usage, on.clock())
-        node = await on.guarded("node", on.api.node_status, failures)
-        on.reached(version=_version(version), node=_node(node) if node is not None else None)
+        await self._reach(failures)
         for report in await self._tasks(failures):
             yield report
         on.show()
@@ -48,10 +40,26 @@ class Fast:
         if failures:
             raise first_of(failures)
 
+    async def _reach(self, failures: list[CollectError]) -> None:
+        on = self._on
+        try:
+            version = await on.api.version()
+            usage = await on.api.usage()
+        except CollectError as error:
+            on.lost(error)
+            if concerns_all(error):
+                raise
+            failures.append(error)
+            return
+        self._versioned(version)
+        self._used(usage, on.clock())
+        node = await on.guarded("node", on.api.node_status, failures)
+        on.reached(version=_version(version), node=_node(node) if node is not None else None)
+
     def _versioned(self, version: shapes.Version) -> None:
         """Another release has other endpoints, and may have other rights."""
-        before = self._on.picture.version if self._on.picture is not None else None
-        if before is not None and before != _version(version):
+        before, self._version = self._version, _version(version)
+        if before is not None and before != self._version:
             self._on.closed.clear()
             self._on.rights_changed()
             self._on.want("medium")

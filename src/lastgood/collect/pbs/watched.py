@@ -18,7 +18,7 @@ import structlog
 from lastgood.clock import Clock
 from lastgood.collect.collector import Memory
 from lastgood.config.servers import PbsServer
-from lastgood.errors import BadPayload, CollectError, Refused
+from lastgood.errors import BadPayload, CollectError, Refused, StoreError
 from lastgood.model.collected import CollectedRepository, SourcesTold
 from lastgood.model.job import RunKind
 from lastgood.model.pbs import Datastore, Job, PbsPicture, ProbeState
@@ -87,9 +87,12 @@ class Watched:
         book = self.groups.book
         if not book.changed or (now is not None and self._saved_at and now - self._saved_at < SAVE_EVERY):
             return
-        held = await self.run(encoded, book.counted, self.groups.misdated)
-        await self._memory.save(held)
         book.changed = False
+        try:
+            await self._memory.save(await self.run(encoded, book.counted, self.groups.misdated))
+        except StoreError:
+            book.changed = True
+            raise
         self._saved_at = now or self._saved_at
 
     # Asking
