@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -146,16 +147,10 @@ async def test_a_source_that_is_not_listed_any_more_is_told_once_and_goes_once_i
     gone = of_sources(await hub.round())
     assert [told.gone for told in gone if told.gone] == [("b",)]
     assert not [told for told in of_sources(await hub.round()) if told.gone]
-    source = hub.fleet.sources["b"]
-    archived = SourceConfigured(at=hub.clock(), origin="t", source=source.__class__(**_with(source, "ann")))
-    await hub.take([archived])
+    archived = replace(hub.fleet.sources["b"], archived_by="ann")
+    await hub.take([SourceConfigured(at=hub.clock(), origin="t", source=archived)])
     await hub.round()
     assert set(hub.fleet.sources) == {"a"}
-
-
-def _with(source: object, by: str) -> dict[str, object]:
-    values = {name: getattr(source, name) for name in source.__slots__}  # type: ignore[attr-defined]
-    return values | {"archived_by": by}
 
 
 async def test_of_a_part_of_a_repository_only_what_matters_is_marked() -> None:
