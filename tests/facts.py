@@ -22,12 +22,14 @@ from lastgood.fleet.learn import Unlearnable, learn
 from lastgood.fleet.rhythm import habit_of
 from lastgood.model import fact
 from lastgood.model.collected import Attempt, CollectedRepository, CollectedSource
+from lastgood.model.docker import EngineState
 from lastgood.model.host import AgentInfo
 from lastgood.model.job import Outcome, RunKind, Schedule
 from lastgood.model.repository import HUB, Lock, Probe, SnapshotPoint, SnapshotSeries
 from lastgood.model.source import DueMoment, Source
 from lastgood.model.stack import Deploy, DeployStart, StackAction
 from tests.builders import NOW, a_host, a_repository, a_run, a_run_start, a_source, an_alert
+from tests.dock import a_bind, a_container, an_engine, an_inventory, listed
 
 TEXT = st.text(st.characters(exclude_categories=[]), max_size=12)
 """Any text, lone surrogates included: file names can hold them."""
@@ -325,7 +327,32 @@ _of_stacks = st.one_of(
     ),
     st.sampled_from(HOSTS).map(lambda host: fact.StackForgotten(**_AT, host_id=host.id, project="shop")),
 )
+_binds = st.lists(st.sampled_from(["/home", "/srv/shop", "/etc/localtime"]), max_size=3, unique=True)
+_of_docker = st.one_of(
+    st.builds(
+        lambda host, at, paths: listed(host, an_inventory(a_container("web", *map(a_bind, paths))), at),
+        st.sampled_from(HOSTS),
+        _moments,
+        _binds,
+    ),
+    st.builds(
+        lambda host, state: fact.EngineReported(
+            **_AT, host_id=host.id, seen_at=NOW, engine=an_engine(state=state, message="It is away.")
+        ),
+        st.sampled_from(HOSTS),
+        st.sampled_from(EngineState),
+    ),
+    st.builds(
+        lambda host, path, reason: fact.SubjectExcluded(
+            **_AT, host_id=host.id, subject=f"bind:{path}", reason=reason, by="ann"
+        ),
+        st.sampled_from(HOSTS),
+        st.sampled_from(["/home", "/srv/shop"]),
+        st.none() | st.just("scratch"),
+    ),
+)
 _rare = st.one_of(
+    _of_docker,
     _of_stacks,
     st.builds(
         lambda source, archived_by: fact.SourceConfigured(**_AT, source=replace(source, archived_by=archived_by)),
