@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from lastgood.model.fact import HostEnrolled, RunFinished, SourceConfigured
-from lastgood.web.narrow import narrow
+from lastgood.web.narrow import LOOKED_UP, narrow
 from lastgood.web.permits import PERMITS
 from tests.builders import NOW, a_host, a_run, a_source, an_id
 from tests.web.site import Home
@@ -153,6 +153,14 @@ async def test_a_token_of_hosts_that_are_gone_sees_nothing(town: Home) -> None:
     assert (await client.get("/api/v1/hosts")).json()["items"] == []
     assert (await client.get("/api/v1/runs")).json()["items"] == []
     assert (await client.get("/api/v1/fleet")).json()["sources"] == 0
+
+
+def test_every_part_of_a_view_is_narrowed_or_known_to_be_only_looked_up(home: Home) -> None:
+    """Whoever adds a part to the view has to say which of the two it is."""
+    nothing = narrow(home.fleet.view(), frozenset())
+    left = {part.name for part in fields(nothing) if part.name not in LOOKED_UP and getattr(nothing, part.name)}
+    assert left == set()
+    assert {part.name for part in fields(nothing)} >= LOOKED_UP
 
 
 def test_a_narrow_view_of_everything_is_everything_that_belongs_to_hosts(home: Home) -> None:

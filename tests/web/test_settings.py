@@ -106,6 +106,13 @@ async def test_the_api_tells_a_token_s_text_in_the_answer_that_made_it_alone(hom
     assert (await client.post(there + "/rotate", json={})).status_code == 404
 
 
+async def test_a_token_can_ask_what_it_may_do(home: Home) -> None:
+    host_id = next(iter(home.fleet.hosts))
+    client = home.bearing(await home.token("viewer", hosts=[host_id]))
+    me = (await client.get("/api/v1/me")).json()
+    assert (me["kind"], me["permissions"], me["hosts"]) == ("token", ["fleet.read", "metrics.read"], [host_id])
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -113,6 +120,7 @@ async def test_the_api_tells_a_token_s_text_in_the_answer_that_made_it_alone(hom
         ({"name": "x", "role": "viewer", "hosts": []}, 422),
         ({"name": "x", "role": "viewer", "expires_at": "2030-01-01T00:00:00"}, 422),
         ({"name": "x", "role": "viewer", "expires_at": "2001-01-01T00:00:00Z"}, 422),
+        ({"name": "x", "role": "viewer", "expires_at": "9999-12-31T23:59:59-12:00"}, 422),
         ({"name": "x", "role": "viewer", "text": "lg_mine"}, 422),
         ({"name": "x" * 301, "role": "viewer"}, 422),
         ({"name": "script", "role": "viewer"}, 409),

@@ -68,10 +68,14 @@ class SignInLimits:
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is asking. ``csrf_token`` goes into the header X-CSRF-Token of requests that carry the cookie."""
+    """Who is asking, and what they may do. ``kind`` is person, token or local; ``hosts`` None means the whole fleet.
+    ``csrf_token`` goes into the header X-CSRF-Token of requests that carry the cookie."""
 
     name: str
     csrf_token: str
+    kind: str
+    permissions: list[str]
+    hosts: list[str] | None
 
 
 @get("/sign-in", opt={"public": True}, include_in_schema=False)
@@ -156,7 +160,14 @@ def _redeem(rows: Connection, link: SignInLink, name: str, password_hash: str, n
 @get("/api/v1/me", tags=["fleet"], summary="Who is asking, and the token for unsafe requests with a cookie")
 async def me(request: Request[Any, Any, Any]) -> Me:
     token = make_form_token(site_of(request).secret_key, form_holder(request))
-    return Me(name=request.user.name, csrf_token=token)
+    actor: Actor = request.user
+    return Me(
+        name=actor.name,
+        csrf_token=token,
+        kind=actor.kind,
+        permissions=sorted(actor.permissions),
+        hosts=None if actor.hosts is None else sorted(actor.hosts),
+    )
 
 
 async def _prove(request: Request[Any, Any, Any], name: str, password: str) -> User | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from lastgood.fleet.fleet import FleetView
 from lastgood.model.job import RunStart
@@ -25,8 +26,29 @@ def narrowed(site: Site, hosts: frozenset[str]) -> Site:
     return replace(site, only=hosts, view=lambda: narrow(site.view(), hosts), queued=queued)
 
 
+T = TypeVar("T")
+
+LOOKED_UP = frozenset(
+    {
+        "blind_until",
+        "counters",
+        "durations",
+        "evaluated_at",
+        "evidence",
+        "open_alerts_of_host",
+        "presence",
+        "repository_evidence",
+        "repository_states",
+        "running_of_source",
+        "states",
+        "watched_by_host",
+    }
+)
+"""What of a view stays whole: totals that no such route tells, and what is only looked up by an id that is there."""
+
+
 def narrow(view: FleetView, hosts: frozenset[str]) -> FleetView:
-    """The view with these hosts alone; what is only looked up by id stays whole."""
+    """The view with these hosts alone."""
     ours = [host_id for host_id in view.hosts if host_id in hosts]
     source_ids = {source_id for host_id in ours for source_id in view.sources_of_host.get(host_id, ())}
     repository_ids = {view.sources[source_id].repository_id for source_id in source_ids}
@@ -39,13 +61,30 @@ def narrow(view: FleetView, hosts: frozenset[str]) -> FleetView:
         repositories={one: view.repositories[one] for one in repository_ids if one in view.repositories},
         running={run_id: run for run_id, run in view.running.items() if run.host_id in hosts},
         alerts=alerts,
-        sources_of_host={host_id: view.sources_of_host.get(host_id, ()) for host_id in ours},
+        last_backups=_of(view.last_backups, ours),
+        deploying={deploy_id: one for deploy_id, one in view.deploying.items() if one.host_id in hosts},
+        deploys={key: one for key, one in view.deploys.items() if key[0] in hosts},
+        deployed_on_host=_of(view.deployed_on_host, ours),
+        deployed_hosts={
+            project: tuple(one for one in there if one in hosts)
+            for project, there in view.deployed_hosts.items()
+            if not hosts.isdisjoint(there)
+        },
+        docker=_of(view.docker, ours),
+        subjects_of_host=_of(view.subjects_of_host, ours),
+        sources_of_host=_of(view.sources_of_host, ours),
+        collectors={},
         open_alerts=Counter(alert.severity for alert in alerts.values()),
         sources_of_repository={
             one: tuple(i for i in view.sources_of_repository.get(one, ()) if i in source_ids)
             for one in repository_ids
         },
         aliases_of_host={},
-        online={host_id: view.online[host_id] for host_id in ours if host_id in view.online},
+        online=_of(view.online, ours),
         hosts_online=sum(view.online.get(host_id, False) for host_id in ours),
     )
+
+
+def _of(things: Mapping[str, T], hosts: list[str]) -> dict[str, T]:
+    """What is kept by host, of these hosts."""
+    return {host_id: things[host_id] for host_id in hosts if host_id in things}

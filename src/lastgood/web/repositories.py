@@ -11,6 +11,7 @@ import msgspec
 from litestar import Request, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from lastgood.auth.roles import CREDENTIAL_WRITE
 from lastgood.fleet.fleet import FleetView
 from lastgood.fleet.removal import needs_it
 from lastgood.model.repository import Repository, RepositoryState
@@ -18,6 +19,7 @@ from lastgood.service.assignment import too_large, with_repository
 from lastgood.web import lists, reader
 from lastgood.web.audited import about
 from lastgood.web.faults import Conflict, Invalid, Missing
+from lastgood.web.guard import require
 from lastgood.web.lists import RepositoryList
 from lastgood.web.overview import select, worst_first
 from lastgood.web.readings import RepositoryReading, TrialReading
@@ -158,6 +160,8 @@ async def added(request: Request[Any, Any, Any], body: NewRepository, key: str |
     made_id, request_id = minted(site, request, key)
     before = _by_request(site.view(), made_id) if key else None
     if before is None:
+        if body.held is not None:
+            require(request, CREDENTIAL_WRITE)
         held = made_held(body.held)
         repository = made_repository(body, site.view(), made_id, now)
         await site.credentials.add(

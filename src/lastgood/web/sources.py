@@ -223,7 +223,9 @@ def minted(site: Site, request: Request[Any, Any, Any], key: str | None) -> tupl
         return made_id, made_id
     if not key.isprintable() or not key:
         raise AccessError("The Idempotency-Key must be printable text.", status=400)
-    said = "\n".join((request.user.name, request.method, request.scope["path"], key))
+    who = request.user
+    name = who.name if who.kind == "person" else f"{who.kind} {who.id}"  # a token may be called like a person
+    said = "\n".join((name, request.method, request.scope["path"], key))
     digest = hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()
     return ulid(site.now(), digest[:10]), "key:" + digest.hex()
 

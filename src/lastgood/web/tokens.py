@@ -18,7 +18,7 @@ from lastgood.auth.roles import SCRAPER
 from lastgood.auth.tokens import PREFIX
 from lastgood.errors import AccessError, LastgoodError
 from lastgood.fleet.fleet import FleetView
-from lastgood.service.tokens import OVERLAP, Made
+from lastgood.service.tokens import OVERLAP, Made, check_expiry
 from lastgood.store.tokens import ApiToken
 from lastgood.web import lists
 from lastgood.web.faults import Invalid
@@ -203,7 +203,7 @@ async def create_token(request: Request[Any, Any, Any], data: JSONBody[NewToken]
     for host_id in data.hosts or ():
         if host_id not in view.hosts:
             raise Invalid("hosts", "No host has this id; GET /api/v1/hosts lists them.")
-    ends = _aware(data.expires_at)
+    ends = _aware(data.expires_at, site.now())
     return _told(site, await _create(site, request.user, data.name, data.role, data.hosts, ends))
 
 
@@ -217,7 +217,7 @@ async def rotate_token(
     request: Request[Any, Any, Any], token_id: FromPath[str], data: JSONBody[Rotation]
 ) -> TokenMade:
     site, actor = site_of(request), request.user
-    expires = None if data.expires_at is UNSET else (_aware(data.expires_at),)
+    expires = None if data.expires_at is UNSET else (_aware(data.expires_at, site.now()),)
     overlap = timedelta(seconds=data.overlap_seconds)
     made = await site.tokens.rotate(token_id, actor.name, actor.permissions, overlap=overlap, expires=expires)
     return _told(site, made)
@@ -234,9 +234,10 @@ async def _create(
     return await site.tokens.create(name, role, actor.name, actor.permissions, hosts=hosts, expires_at=ends)
 
 
-def _aware(at: datetime | None) -> datetime | None:
+def _aware(at: datetime | None, now: datetime) -> datetime | None:
     if at is not None and at.tzinfo is None:
         raise Invalid("expires_at", "expires_at lacks its time zone; end it with Z or an offset.")
+    check_expiry(at, now)  # before it is converted: the end of the year 9999 has no other zone
     return None if at is None else at.astimezone(UTC)
 
 
