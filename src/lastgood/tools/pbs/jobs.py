@@ -36,7 +36,8 @@ def jobs_of(
     jobs = []
     for row in rows:
         kind = KINDS[type(row)]
-        jobs.append(_held(_job(kind, row), before.get((row.store, row.id)), ends.get((WORKERS.get(kind, ""), row.id))))
+        task = ends.get((WORKERS.get(kind, ""), row.id))
+        jobs.append(_held(_job(kind, row), before.get((row.store, row.id)), task))
     return tuple(jobs)
 
 
