@@ -1,7 +1,8 @@
 """``lastgood stack``: deploy, stop and restart compose projects on any host whose policy allows it.
 
 Comes in: words of the command line, a compose file and its ``.env``. Goes out: requests to the hub. The one rule:
-with ``--follow`` the exit code is 0 only if it ended well; texts travel in request bodies and stand in no argument list.
+with ``--follow`` the exit code is 0 only if it ended well; texts travel in request bodies and stand in no argument
+list.
 """
 
 from __future__ import annotations
