@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -298,6 +299,30 @@ async def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.Monke
         async with client(server) as http:
             assert (await ask(http))[0].is_success
         assert proxy.connections == 0
+
+
+async def test_the_libraries_of_the_first_request_are_not_imported_on_the_event_loop() -> None:
+    """It once held the loop for a tenth of a second."""
+    program = (
+        "import asyncio, sys, threading\n"
+        "from lastgood.tools.http import Http, Patience\n"
+        "from lastgood.tools.tls import Trust\n"
+        "here = []\n"
+        "def hear(event, told):\n"
+        "    if event == 'import' and threading.current_thread() is threading.main_thread():\n"
+        "        here.append(told[0])\n"
+        "async def main():\n"
+        "    http = Http('https://127.0.0.1:1', Trust(fingerprint='00' * 32), name='x', headers={})\n"
+        "    sys.addaudithook(hear)\n"
+        "    try:\n"
+        "        await http.get('/', Patience(5, 5, 5), 9, print, asked='x', before=lambda: None)\n"
+        "    except Exception as error:\n"
+        "        print(error.cause, 'httpcore' in sys.modules, 'httpcore' in here, 'h11' in here)\n"
+        "asyncio.run(main())\n"
+    )
+    ran = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
+    said, _ = await asyncio.wait_for(ran.communicate(), 60)
+    assert said.decode().split() == ["unreachable", "True", "False", "False"]
 
 
 async def test_no_log_line_and_no_error_holds_the_token(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -22,6 +23,10 @@ alone = typer.Typer(
 
 SWITCH_SECONDS = 0.001
 """After so long a thread that reads lists or writes rows gives way to the loop: a scrape takes several such turns."""
+
+OLD_LIVES = (700, 10, 100_000)
+"""What is known of a large server is hundreds of thousands of objects that stay: to look through all of them for
+circles would hold the loop for a third of a second, again and again. The young are looked through as ever."""
 
 State = Annotated[
     Path | None,
@@ -89,5 +94,7 @@ def pbs(
         # All that is to be kept is kept; a thread that still reads a long list would hold the end up by seconds.
         os._exit(code)
 
+    gc.freeze()
+    gc.set_threshold(*OLD_LIVES)
     sys.setswitchinterval(SWITCH_SECONDS)
     foreground.run(main())

@@ -133,13 +133,20 @@ class Http:
         async with self._making:
             if self._client is None:
                 try:
-                    context = await asyncio.to_thread(self._handshakes.context)
+                    # In a thread: certificates are read for it, and much of the library is only now imported.
+                    self._client = await asyncio.to_thread(self._made)
                 except ConfigError as error:
                     raise Unreachable(str(error), retry=False, cause="certificate") from error
-                self._client = httpx.AsyncClient(
-                    verify=context, limits=self._kept, trust_env=False, follow_redirects=False, headers=self._headers
-                )
             return self._client
+
+    def _made(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            verify=self._handshakes.context(),
+            limits=self._kept,
+            trust_env=False,
+            follow_redirects=False,
+            headers=self._headers,
+        )
 
     @asynccontextmanager
     async def _answering(
