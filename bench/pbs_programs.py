@@ -1,0 +1,305 @@
+"""The programs under ``bench/pbs.py``: the simulated server, exporters of it, ours and others, and who scrapes them.
+
+Each runs in a process of its own, so that what it costs is seen from outside: ``/proc`` for processor and memory, the
+simulator's own counts for requests and bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import http.client
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lastgood import clock
+
+ROOT = Path(__file__).parent.parent
+PATIENCE_SECONDS = 600.0
+TICKS = os.sysconf("SC_CLK_TCK")
+PROBES = 4
+_PENDING = re.compile(rb"^pbs_pending_groups(?:\{[^}]*\})? (\S+)", re.MULTILINE)
+_UP = re.compile(rb"^pbs_up(?:\{[^}]*\})? 1", re.MULTILINE)
+_WELL = re.compile(rb"^pbs_collector_success\{[^}]*\} 1", re.MULTILINE)
+
+
+@dataclass
+class Pbs:
+    """A simulated server: what it told of itself at the start, and what it knows now."""
+
+    told: Mapping[str, Any]
+
+    @property
+    def secret(self) -> str:
+        return str(self.told["token"]).partition(":")[2]
+
+    def ask(self, path: str, body: Any = None) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self.told["control_port"], timeout=PATIENCE_SECONDS)
+        with contextlib.closing(connection):
+            connection.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body))
+            answer = connection.getresponse()
+            told = answer.read()
+            if answer.status != 200:
+                raise SystemExit(f"{path}: {told[:300]!r}")
+            return json.loads(told)
+
+    def readable_groups(self) -> int:
+        return sum(group["readable"] for group in self.ask("/truth")["groups"])
+
+    def back_up(self, number: int) -> None:
+        """One more snapshot, of one of five guests of its first datastore."""
+        guest = {"store": "main", "type": "vm", "id": str(900_000 + number % 5)}
+        self.ask("/events", [{"do": {"kind": "add-snapshot", **guest}}])
+
+
+@dataclass
+class Program:
+    pid: int
+    port: int
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def memory_mb(self) -> tuple[float, float]:
+        """Resident now, and at most so far."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        now, most = (re.search(rf"{name}:\s+(\d+)", status) for name in ("VmRSS", "VmHWM"))
+        assert now is not None
+        assert most is not None
+        return int(now[1]) / 1024, int(most[1]) / 1024
+
+    def waited_ms(self) -> float:
+        """How long its first thread, which is our event loop, stood ready while other programs ran."""
+        return int(Path(f"/proc/{self.pid}/task/{self.pid}/schedstat").read_text().split()[1]) / 1e6
+
+    def get(self) -> tuple[float, bytes, bytes]:
+        """Milliseconds until the last byte of ``/metrics``, that body, and its text. OSError or HTTPException."""
+        began = time.perf_counter()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        with contextlib.closing(connection):
+            headers = {"Accept": "application/openmetrics-text;version=1.0.0", "Accept-Encoding": "gzip"}
+            connection.request("GET", "/metrics", headers=headers)
+            answer = connection.getresponse()
+            body = answer.read()
+            took = (time.perf_counter() - began) * 1000
+            if answer.status != 200:
+                raise http.client.HTTPException(f"{answer.status} {body[:200]!r}")
+            packed = answer.getheader("Content-Encoding") == "gzip"
+        return took, body, gzip.decompress(body) if packed else body
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is looked at in a page. ``is_picture``: every group was listed, and every probe was well. ``own_ms`` is
+    without the time for which other programs had the processor."""
+
+    ms: float
+    own_ms: float
+    wire_bytes: int
+    text_bytes: int
+    samples: int
+    groups: int
+    is_ended: bool
+    is_up: bool
+    is_picture: bool
+
+    @classmethod
+    def got(cls, program: Program) -> Page:
+        """OSError or HTTPException."""
+        waited = program.waited_ms()
+        took, body, text = program.get()
+        waited = program.waited_ms() - waited
+        pending, whole = _PENDING.search(text), text.endswith(b"# EOF\n")
+        is_up = _UP.search(text) is not None
+        is_calm = pending is not None and float(pending[1]) == 0
+        return cls(
+            ms=took,
+            own_ms=max(0.0, took - waited),
+            wire_bytes=len(body),
+            text_bytes=len(text),
+            samples=text.count(b"\n") - text.count(b"\n#"),
+            groups=text.count(b"\npbs_snapshot_count{"),
+            is_ended=whole,
+            is_up=is_up,
+            is_picture=is_up and is_calm and len(_WELL.findall(text)) >= PROBES,
+        )
+
+
+@dataclass
+class Scraper:
+    """Scrapes again and again from a thread; ``turn`` lets only one scraper of all be at it."""
+
+    program: Program
+    turn: threading.Lock
+    every: float
+    """Seconds between two scrapes; at least four times what the last one and its reading took."""
+
+    pages: list[Page] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._over.wait(pause):
+            with self.turn:
+                began = time.perf_counter()
+                try:
+                    self.pages.append(Page.got(self.program))
+                except (OSError, http.client.HTTPException) as error:
+                    self.failed.append(f"{type(error).__name__}: {error}")
+                took = time.perf_counter() - began
+            pause = max(self.every, 4 * took)
+
+    def figures(self, since: int = 0) -> dict[str, Any]:
+        """Of the pages from ``since`` on. A partial one lacks its end, or groups that an earlier one had."""
+        pages = self.pages[since:]
+        times = sorted(page.ms for page in pages)
+        own = sorted(page.own_ms for page in pages)
+        most = partial = 0
+        for page in pages:
+            partial += not page.is_ended or page.groups < most
+            most = max(most, page.groups)
+        return {
+            "scrapes": len(times),
+            "p50_ms": round(times[len(times) // 2], 1),
+            "p99_ms": round(times[min(len(times) - 1, len(times) * 99 // 100)], 1),
+            "longest_ms": round(times[-1], 1),
+            "longest_own_ms": round(own[-1], 1),
+            "empty_pages": sum(page.samples == 0 for page in pages),
+            "partial_pages": partial,
+            "failed": len(self.failed),
+        }
+
+
+@contextlib.contextmanager
+def simulated(size: str, latency_ms: float, *, plain: bool = False) -> Iterator[Pbs]:
+    """A server whose clock runs; ``plain``: all its datastores are ordinary ones, which every exporter can read."""
+    with tempfile.TemporaryDirectory(prefix="bench-pbs-") as folder:
+        name = str(_plain(size, Path(folder))) if plain else size
+        now = int(clock.now().timestamp())
+        options = ["--size", name, "--latency-ms", str(latency_ms), "--now", str(now), "--speed", "1"]
+        command = [sys.executable, "-m", "tests.pbs_simulator", *options]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                yield Pbs(json.loads(process.stdout.readline()))
+            finally:
+                process.send_signal(signal.SIGTERM)
+
+
+def _plain(size: str, folder: Path) -> Path:
+    sys.path.insert(0, str(ROOT))
+    from dataclasses import asdict
+
+    from tests.pbs_simulator import SIZES
+
+    told = asdict(SIZES[size])
+    path = folder / "plain.json"
+    path.write_text(json.dumps({**told, "states": ["ordinary"] * len(told["states"])}))
+    return path
+
+
+@contextlib.contextmanager
+def exporter(pbs: Pbs) -> Iterator[Program]:
+    """Ours, as its user starts it; the certificate is pinned."""
+    port = _free_port()
+    with tempfile.TemporaryDirectory(prefix="bench-pbs-") as folder:
+        config = Path(folder, "exporter.toml")
+        told = {
+            "endpoint": pbs.told["url"],
+            "token_id": pbs.told["token_id"],
+            "token_secret": pbs.secret,
+            "fingerprint": pbs.told["pin"],
+        }
+        lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in told.items())
+        config.write_text(f'[pbs]\n{lines}\n[exporter]\nlog_level = "warn"\n')
+        config.chmod(0o600)
+        ours = ["-m", "lastgood", "exporter", "pbs", "--config", str(config), "--listen", f"127.0.0.1:{port}"]
+        with _running([sys.executable, *ours], {}, port) as program:
+            until(lambda: _is_well(port), "the exporter answers")
+            yield program
+
+
+@contextlib.contextmanager
+def rival(command: str, pbs: Pbs) -> Iterator[Program]:
+    """Another exporter, told by the environment what both of the known ones read there; else as it comes."""
+    port = _free_port()
+    user, _, name = str(pbs.told["token_id"]).partition("!")
+    told = {
+        "PBS_ENDPOINT": pbs.told["url"],
+        "PBS_USERNAME": user,
+        "PBS_API_TOKEN_NAME": name,
+        "PBS_API_TOKEN": pbs.secret,
+        "PBS_INSECURE": "true",
+        "PBS_LISTEN_ADDRESS": f"127.0.0.1:{port}",
+        "PBS_EXPORTER__PBS__ENDPOINT": pbs.told["url"],
+        "PBS_EXPORTER__PBS__TOKEN_ID": pbs.told["token_id"],
+        "PBS_EXPORTER__PBS__TOKEN_SECRET": pbs.secret,
+        "PBS_EXPORTER__PBS__VERIFY_TLS": "false",
+        "PBS_EXPORTER__EXPORTER__LISTEN_ADDRESS": f"127.0.0.1:{port}",
+        "RUST_LOG": "error",
+    }
+    with _running(shlex.split(command), told, port) as program:
+        yield program
+
+
+@contextlib.contextmanager
+def _running(command: list[str], told: Mapping[str, str], port: int) -> Iterator[Program]:
+    """The process once it listens."""
+    with subprocess.Popen(command, env={**os.environ, **told}, stdout=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: _listens(process, port), f"{command[0]} listens")
+            yield Program(process.pid, port)
+        finally:
+            process.kill()
+
+
+def until(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise SystemExit(f"not within {seconds:g} s: {what}")
+        time.sleep(0.02)
+
+
+def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    if process.poll() is not None:
+        raise SystemExit(f"{process.args!r} ended with {process.returncode}")
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def _is_well(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+    with contextlib.closing(connection):
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+
+
+def _free_port() -> int:
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return int(tried.getsockname()[1])
