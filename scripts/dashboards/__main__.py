@@ -11,4 +11,5 @@ for name, made in DASHBOARDS.items():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text(made()))
 (PACKAGED / "prometheus").mkdir(parents=True, exist_ok=True)
-shutil.copyfile(RULES, PACKAGED / "prometheus" / RULES.name)
+for rules in RULES.glob("*.yml"):
+    shutil.copyfile(rules, PACKAGED / "prometheus" / rules.name)

@@ -12,7 +12,7 @@ from scripts.dashboards import overview, restic_manager
 
 ROOT = Path(__file__).parents[2]
 DEPLOYED = ROOT / "deploy/grafana"
-RULES = ROOT / "deploy/prometheus/rules/backup.yml"
+RULES = ROOT / "deploy/prometheus/rules"
 PACKAGED = ROOT / "src/lastgood/assets"
 """Copies that travel with the wheel, which is also built where ``deploy`` is not at hand."""
 
