@@ -167,8 +167,8 @@ class AuditSettings(Struct, frozen=True, kw_only=True):
     head_url: Annotated[
         Secret | None,
         Meta(
-            description="Given the log's signed head once a day, as JSON by POST; kept there, it proves later that no "
-            "row was cut off. Such an address is a secret.",
+            description="Given the log's signed head once a day, as JSON by POST; kept there, it proves later that "
+            "no row was cut off. Such an address is a secret.",
             extra={"unset": "nobody is told"},
         ),
     ] = None
