@@ -48,6 +48,24 @@ def test_three_variables_are_enough_and_the_defaults_are_those_it_had():
     assert any("verify_tls is false" in each for each in found.warnings)
 
 
+def test_a_pin_and_what_else_it_has_not_stand_under_its_prefix_too():
+    pin = "ab" * 32
+    found = read(
+        ENV
+        | {
+            "PBS_EXPORTER__PBS__FINGERPRINT": pin,
+            "PBS_EXPORTER__PBS__CA_FILE": "/etc/pbs.pem",
+            "PBS_EXPORTER__PBS__ARCHIVED": "vm/100",
+            "PBS_EXPORTER__PBS__TARGETS": "vm/*=26h",
+            "PBS_EXPORTER__PBS__EXPECTED_OFF": "true",
+        }
+    )
+    (server,) = found.servers.pbs
+    assert (server.fingerprint, str(server.ca_file), server.archived) == (pin, "/etc/pbs.pem", ("vm/100",))
+    assert (dict(server.targets), server.expected_off) == ({"vm/*": 26 * 3600.0}, True)
+    assert found.warnings == []
+
+
 def test_its_file_is_read_unchanged():
     found = read(text=FILE)
     (server,) = found.servers.pbs

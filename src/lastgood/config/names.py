@@ -49,6 +49,12 @@ ENVIRONMENT_ALIASES = (
     Alias("PBS_EXPORTER__PBS__VERIFY_TLS", "pbs.verify_tls", "pbs-exporter"),
     Alias("PBS_EXPORTER__PBS__TIMEOUT_SECONDS", "pbs.timeout_seconds", "pbs-exporter"),
     Alias("PBS_EXPORTER__PBS__SNAPSHOT_HISTORY_LIMIT", "pbs.snapshot_history_limit", "pbs-exporter"),
+    # What that program lacks stands under its prefix too: whoever has its names looks for them there.
+    Alias("PBS_EXPORTER__PBS__CA_FILE", "pbs.ca_file", "pbs-exporter"),
+    Alias("PBS_EXPORTER__PBS__FINGERPRINT", "pbs.fingerprint", "pbs-exporter"),
+    Alias("PBS_EXPORTER__PBS__ARCHIVED", "pbs.archived", "pbs-exporter"),
+    Alias("PBS_EXPORTER__PBS__TARGETS", "pbs.targets", "pbs-exporter"),
+    Alias("PBS_EXPORTER__PBS__EXPECTED_OFF", "pbs.expected_off", "pbs-exporter"),
 )
 
 ONE_UNDERSCORE = {
