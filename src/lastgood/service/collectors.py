@@ -17,7 +17,6 @@ import structlog
 
 from lastgood.clock import Clock
 from lastgood.collect.collector import Collector
-from lastgood.collect.pbs import PbsCollector
 from lastgood.collect.timetable import ProbeFacts, Timetable
 from lastgood.config.settings import Settings
 from lastgood.errors import StoreError
@@ -70,6 +69,11 @@ class Kept:
 
 def configured(settings: Settings, database: Database, clock: Clock) -> list[Configured]:
     """The collectors of the settings."""
+    if not settings.servers.pbs:
+        return []
+    # What nobody collects from costs no start: a tool's modules are many.
+    from lastgood.collect.pbs import PbsCollector
+
     return [
         Configured(PbsCollector(server, Kept(database, _name("pbs", server.name)), clock=clock), server.expected_off)
         for server in settings.servers.pbs
