@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, delete, text, update
 from structlog.testing import capture_logs
 
-from lastgood.auth.chain import chain_keys, sign_head
+from lastgood.auth.chain import chain_keys, sign_head, sign_restore
 from lastgood.auth.identity import mint_key_pair
 from lastgood.auth.proof import prove
+from lastgood.config.keyfile import load_key
 from lastgood.config.settings import AuditSettings, ServerSettings, Settings
 from lastgood.errors import StoreError
 from lastgood.fleet.changes import Changes
@@ -142,7 +143,8 @@ async def test_a_log_that_a_restored_backup_set_back_says_so_and_is_whole(tmp_pa
     )
     await database.close()
     made_at = NOW - timedelta(hours=2)
-    note_restored(tmp_path / DATABASE_NAME, Restored(made_at=made_at, restored_at=NOW))
+    signed = sign_restore(load_key(tmp_path / "secret.key"), made_at, NOW)
+    note_restored(tmp_path / DATABASE_NAME, Restored(made_at=made_at, restored_at=NOW, proof=signed))
     for _ in range(2):
         service = await Service.open(Settings(server=ServerSettings(data_dir=tmp_path)), lambda: NOW)
         await service.start()
@@ -153,6 +155,57 @@ async def test_a_log_that_a_restored_backup_set_back_says_so_and_is_whole(tmp_pa
     proof = prove_file(tmp_path / DATABASE_NAME, tmp_path / "secret.key", head_files(service.settings))
     assert proof.findings == []
     assert "restored from a backup" in proof.notes[0]
+
+
+@pytest.mark.parametrize("note", ["made up", "of an earlier restore"])
+async def test_whoever_has_the_database_alone_cannot_say_that_a_backup_was_restored(
+    tmp_path: Path, note: str
+) -> None:
+    made_at, restored_at = NOW - timedelta(hours=2), NOW if note == "made up" else NOW - timedelta(hours=1)
+    signed = "" if note == "made up" else sign_restore(KEY, made_at, restored_at)
+    async with a_log(tmp_path) as audit:
+        for _ in range(5):
+            await audit.write(CHANGE)
+    database = open_database(tmp_path)
+    await database.write(lambda found: found.execute(delete(audit_rows).where(audit_rows.c.seq > 4)) and None)
+    await database.close()
+    note_restored(tmp_path / DATABASE_NAME, Restored(made_at=made_at, restored_at=restored_at, proof=signed))
+    async with a_log(tmp_path):
+        pass
+    assert dict(held(tmp_path))["audit.set_back"]["restored_from"] is None
+    proof = prove(rows.stored_rows(tmp_path / DATABASE_NAME), keys=chain_keys(KEY), hub_key=HUB.public_key)
+    assert any("rows were cut off" in sentence for sentence in proof.findings)
+
+
+@pytest.mark.parametrize("change", ["cut off", "written anew"])
+async def test_a_log_that_is_changed_under_a_running_hub_is_told_by_its_next_row(tmp_path: Path, change: str) -> None:
+    async with a_log(tmp_path) as audit:
+        for _ in range(5):
+            await audit.write(CHANGE)
+        await audit.round()
+
+        def forge(connection: Connection) -> None:
+            if change == "cut off":
+                connection.execute(delete(audit_rows).where(audit_rows.c.seq > 5))
+            else:
+                connection.execute(update(audit_rows).where(audit_rows.c.seq == 8).values(row_hash=b"x" * 32))
+
+        await asyncio.to_thread(beside_the_hub, tmp_path, forge)
+        await audit.round()
+        assert head_of(tmp_path).seq == 8, "what the forger left is signed by nobody"
+        for _ in range(5):
+            await audit.write(CHANGE)
+        await audit.round()
+        assert head_of(tmp_path).seq == (11 if change == "cut off" else 14)
+        assert audit.totals["audit.set_back"] == 1, "and it is told once"
+    assert dict(held(tmp_path))["audit.set_back"]["head_seq"] == 8
+    proof = prove(
+        rows.stored_rows(tmp_path / DATABASE_NAME),
+        keys=chain_keys(KEY),
+        hub_key=HUB.public_key,
+        heads=[head_of(tmp_path)],
+    )
+    assert any("rows were cut off" in sentence for sentence in proof.findings)
 
 
 async def test_a_head_that_another_hub_left_beside_the_key_is_not_believed(tmp_path: Path) -> None:

@@ -125,6 +125,17 @@ def checkpoint_is_signed(made: Checkpoint, public_key: bytes | None = None) -> b
     return verify(key, _raw(made.signature), _CHECKPOINT, *_checkpoint_parts(made))
 
 
+def sign_restore(secret_key: bytes, made_at: datetime, restored_at: datetime) -> str:
+    """What proves that whoever holds the secret key restored a backup of this moment."""
+    parts = _encode((FORMAT, made_at.isoformat(), restored_at.isoformat()))
+    return hmac.digest(subkey(secret_key, "audit restore"), parts, "sha256").hex()
+
+
+def restore_is_signed(secret_key: bytes, made_at: datetime, restored_at: datetime, proof: str) -> bool:
+    expected = sign_restore(secret_key, made_at, restored_at)
+    return hmac.compare_digest(expected.encode(), proof.encode("utf-8", "replace"))
+
+
 def _head_parts(seq: int, hash_: str, at: datetime) -> tuple[bytes, ...]:
     return str(seq).encode(), hash_.encode(), at.isoformat().encode()
 

@@ -20,16 +20,15 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
-from lastgood import __version__
 from lastgood.auth.chain import Head, chain_keys, head_is_signed, sign_checkpoint, sign_head
 from lastgood.auth.identity import KeyPair
 from lastgood.clock import Clock
 from lastgood.config.settings import Settings
 from lastgood.errors import StoreError
-from lastgood.model.audit import ACTIONS, BEGIN, SET_BACK, THE_HUB, Entry
+from lastgood.model.audit import ACTIONS, SET_BACK, THE_HUB, Entry
+from lastgood.service.audit_past import NOTED, Noted, is_another, look_back, set_back
 from lastgood.store import audit as rows
 from lastgood.store import records
-from lastgood.store.copying import was_restored
 from lastgood.store.database import Database
 from lastgood.store.lease import Lease
 
@@ -38,16 +37,8 @@ LARGEST_HEAD = 4096
 ROUND_SECONDS = 30.0
 TRIM_EVERY = timedelta(hours=1)
 TELL_EVERY = timedelta(days=1)
-NOTED = "audit.noted"
 
 _log = structlog.get_logger("lastgood.audit")
-
-
-class Noted(msgspec.Struct, frozen=True, kw_only=True):
-    """What was written of things that happen beside the hub, so that a start does not write it again."""
-
-    restored_at: datetime | None = None
-    backed_up_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +71,7 @@ class Audit:
         self, database: Database, secret_key: bytes, hub_keys: KeyPair, clock: Clock, settings: Settings, lease: Lease
     ) -> None:
         self._database = database
+        self._secret_key = secret_key
         self._keys = chain_keys(secret_key)
         self._hub_keys = hub_keys
         self._clock = clock
@@ -100,13 +92,23 @@ class Audit:
 
     async def write(self, entry: Entry) -> int:
         """The number of the row, once it is on disk. Raises StoreError."""
-        append = partial(rows.append, entry=entry, at=self._clock(), keys=self._keys)
+        now = self._clock()
+
+        def append(connection: Connection) -> tuple[rows.Last, rows.Last | None]:
+            gone = self._gone(connection)
+            if gone is not None:
+                rows.append(connection, set_back(gone.seq, gone.hash.hex(), None), now, self._keys)
+            return rows.append(connection, entry, now, self._keys), gone
+
         try:
-            written = await self._database.write(append)
+            written, gone = await self._database.write(append)
         except StoreError:
             self.failures += 1
             raise
-        if self._last is None or written.seq > self._last.seq:
+        if gone is not None:
+            _log.error("the audit log was cut off or changed while the hub ran", row=gone.seq)
+            self.totals[SET_BACK] = self.totals.get(SET_BACK, 0) + 1
+        if gone is not None or self._last is None or written.seq > self._last.seq:
             self._last = written
         if entry.begun is None:
             self.totals[entry.action] = self.totals.get(entry.action, 0) + 1
@@ -118,6 +120,11 @@ class Audit:
             await self.write(entry)
         except StoreError as error:
             _log.error("the audit log could not be written", action=entry.action, error=str(error))
+
+    def _gone(self, connection: Connection) -> rows.Last | None:
+        """The newest row that we know of, if the log does not hold it any more and never let it go."""
+        known = self._last  # it was on disk before this transaction began
+        return known if known is not None and is_another(connection, known.seq, known.hash) else None
 
     # --- heads ------------------------------------------------------------------------------------------------
 
@@ -148,15 +155,9 @@ class Audit:
         kept = await asyncio.to_thread(lambda: [head for path in self._files if (head := read_head(path))])
         ours = [head for head in kept if head_is_signed(head, self._hub_keys.public_key)]
         newest = max(ours, key=lambda head: head.seq, default=None)
-
-        def look(connection: Connection) -> tuple[rows.Last | None, list[Entry], Noted]:
-            noted = _noted(connection)
-            return rows.last(connection), _beginning(connection, noted, newest, self._hub_keys.fingerprint), noted
-
-        self._last, self._owed, self._noted = await self._database.read(look)
-        restored = await self._database.read(was_restored)
-        if restored is not None:
-            self._noted = msgspec.structs.replace(self._noted, restored_at=restored.restored_at)
+        look = partial(look_back, head=newest, fingerprint=self._hub_keys.fingerprint, secret_key=self._secret_key)
+        past = await self._database.read(look)
+        self._last, self._noted, self._owed = past.last, past.noted, past.owed
         await self._refresh()
 
     async def stop(self) -> None:
@@ -215,9 +216,12 @@ class Audit:
         self._trim_at = now + TRIM_EVERY
 
     async def _refresh(self) -> None:
-        """Take over what commands beside the hub have written."""
-        last, totals = await self._database.read(lambda connection: (rows.last(connection), rows.totals(connection)))
-        if last is not None and (self._last is None or last.seq >= self._last.seq):
+        """Take over what commands beside the hub have written; nothing of a log that is not ours any more, which the
+        next row tells of."""
+        last, totals, gone = await self._database.read(
+            lambda connection: (rows.last(connection), rows.totals(connection), self._gone(connection))
+        )
+        if gone is None and last is not None and (self._last is None or last.seq >= self._last.seq):
             self._last = last
             self.totals |= totals
 
@@ -236,39 +240,6 @@ class Audit:
             return
         self._told_at = now
         _log.info("audit head", seq=head.seq, hash=head.hash, at=head.at.isoformat(), signature=head.signature)
-
-
-def _noted(connection: Connection) -> Noted:
-    text = records.get_meta(connection, NOTED)
-    return Noted() if text is None else msgspec.json.decode(text, type=Noted)
-
-
-def _beginning(connection: Connection, noted: Noted, head: Head | None, fingerprint: str) -> list[Entry]:
-    """What a start has to write."""
-    last, entries = rows.last(connection), []
-    version = {"version": __version__, "fingerprint": fingerprint}
-    if last is None:
-        entries.append(Entry(action=BEGIN, who=THE_HUB, details=version))
-        if records.alive_at(connection) is None:
-            entries.append(Entry(action="hub.key_made", who=THE_HUB, details={"fingerprint": fingerprint}))
-    restored = was_restored(connection)
-    is_news = restored is not None and restored.restored_at != noted.restored_at
-    made_at = restored.made_at.isoformat() if restored is not None and is_news else None
-    if head is not None and _is_another(connection, last, head):
-        details = {"head_seq": head.seq, "head_hash": head.hash, "restored_from": made_at}
-        entries.append(Entry(action=SET_BACK, who=THE_HUB, details=details))
-        _log.error("the audit log does not hold what its kept head tells", head=head.seq, restored_from=made_at)
-    if made_at is not None:
-        entries.append(Entry(action="hub.restore", who=THE_HUB, details={"made_at": made_at}))
-    return [*entries, Entry(action="hub.start", who=THE_HUB, details={"version": __version__})]
-
-
-def _is_another(connection: Connection, last: rows.Last | None, head: Head) -> bool:
-    """Whether the log is not the one of which the head was signed. A row that is not there any more tells nothing."""
-    if last is None or head.seq > last.seq:
-        return True
-    held = rows.hash_of(connection, head.seq)
-    return held is not None and held.hex() != head.hash
 
 
 def _keep(head: Head, files: Sequence[Path]) -> bool:

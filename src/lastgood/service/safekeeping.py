@@ -23,6 +23,7 @@ import msgspec
 
 from lastgood import __version__
 from lastgood.auth.age import Locking, Opened, Unopened
+from lastgood.auth.chain import sign_restore
 from lastgood.auth.identity import key_pair
 from lastgood.auth.secrets import Sealer, key_name, subkey
 from lastgood.config.keyfile import load_key
@@ -122,7 +123,9 @@ def restore(
         with _draft_in(folder) as draft:  # within, for the folder may be a file system of its own
             manifest = _unpack(opened, draft)
             fingerprint = _sound(draft)
-            note_restored(draft / DATABASE_NAME, Restored(made_at=manifest.made_at, restored_at=at))
+            proof = sign_restore(load_key(draft / KEY), manifest.made_at, at)
+            note = Restored(made_at=manifest.made_at, restored_at=at, proof=proof)
+            note_restored(draft / DATABASE_NAME, note)
             for path in sorted(draft.iterdir(), key=lambda path: path.name == DATABASE_NAME):
                 path.rename(folder / path.name)  # the database last: without it nothing takes this for a hub
         _sync(folder)

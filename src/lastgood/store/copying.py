@@ -26,10 +26,12 @@ RESTORED = "restored"
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened between these moments, this database does not know by itself."""
+    """What happened between these moments, this database does not know by itself. ``proof`` is the secret key's
+    (``auth/chain.py``): whoever can write into the database alone has none."""
 
     made_at: datetime
     restored_at: datetime
+    proof: str = ""
 
 
 def copy_database(path: Path, to: Path) -> None:
