@@ -137,3 +137,20 @@ async def test_a_removed_user_leaves_neither_sessions_nor_links_behind(database:
     assert await database.read(partial(accounts.find_session, digest="s", now=NOW)) is None
     assert await database.read(partial(accounts.find_link, digest="l", now=NOW)) is None
     assert not await database.write(partial(accounts.remove_user, user_id="u2"))
+
+
+async def test_links_that_were_made_before_end_with_a_new_role_and_with_a_new_password(database: Database) -> None:
+    bob = replace(ADA, id="u2", name="Bob", role="viewer")
+    for user in (ADA, bob):
+        await database.write(partial(accounts.add_user, user=user))
+    changes = (
+        partial(accounts.set_role, user_id="u2", role="admin"),
+        partial(accounts.set_password, user_id="u2", password_hash="new"),
+    )
+    for number, change in enumerate(changes):
+        for name in ("Ada", "Bob"):
+            link = SignInLink(digest=f"{name} {number}", purpose="reset", user_name=name, expires_at=NOW + HOURS)
+            await database.write(partial(accounts.add_link, link=link))
+        assert await database.write(change)
+        assert await database.write(partial(accounts.use_link, digest=f"Bob {number}", now=NOW)) is None
+        assert await database.read(partial(accounts.find_link, digest=f"Ada {number}", now=NOW)) is not None

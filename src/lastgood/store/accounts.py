@@ -86,8 +86,9 @@ def count_users(connection: Connection) -> int:
 
 
 def set_password(connection: Connection, user_id: str, password_hash: str | None) -> bool:
-    """Set or take away the password and end all sessions of the user; False if there is no such user."""
+    """Set or take away the password, and end all sessions and links of the user; False if there is no such user."""
     end_sessions(connection, user_id)
+    _drop_links(connection, user_id)
     query = update(users).where(users.c.id == user_id).values(password_hash=password_hash)
     return connection.execute(query).rowcount > 0
 
@@ -101,9 +102,15 @@ def set_disabled(connection: Connection, user_id: str, disabled: bool) -> bool:
 
 
 def set_role(connection: Connection, user_id: str, role: str) -> bool:
-    """Give a user another role; False if there is no such user, or they are the last admin who can sign in."""
+    """Give a user another role; False if there is no such user, or they are the last admin who can sign in.
+
+    Links end with the old role: whoever made one need not be somebody who may let others in with the new role.
+    """
     query = update(users).where(users.c.id == user_id, _is_not_last_admin() if role != ADMIN else true())
-    return connection.execute(query.values(role=role)).rowcount > 0
+    given = connection.execute(query.values(role=role)).rowcount > 0
+    if given:
+        _drop_links(connection, user_id)
+    return given
 
 
 def remove_user(connection: Connection, user_id: str) -> bool:
@@ -202,6 +209,13 @@ def trim_accounts(connection: Connection, now: datetime) -> int:
     """Remove sessions and links that are over; answers how many."""
     gone = connection.execute(delete(sessions).where(sessions.c.expires_at <= now)).rowcount
     return gone + connection.execute(delete(sign_in_links).where(sign_in_links.c.expires_at <= now)).rowcount
+
+
+def _drop_links(connection: Connection, user_id: str) -> None:
+    """Links that were made for a user and not used; a used one stays, so that nobody uses it again."""
+    named = select(users.c.name).where(users.c.id == user_id).scalar_subquery()
+    unused = sign_in_links.c.used_at.is_(None)
+    connection.execute(delete(sign_in_links).where(sign_in_links.c.user_name == named, unused))
 
 
 def _users() -> Select[tuple[str, str, str, datetime, str | None, bool]]:

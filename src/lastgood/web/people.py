@@ -13,8 +13,10 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody
+from sqlalchemy import Connection
 
 from lastgood.errors import AccessError
+from lastgood.store import accounts
 from lastgood.store.accounts import User
 from lastgood.web import lists
 from lastgood.web.forms import fields
@@ -176,7 +178,15 @@ async def remove_user(request: Request[Any, Any, Any], user_id: FromPath[str]) -
 async def _link(site: Site, user: User) -> str:
     base = str(site.settings.server.public_url)
     make = partial(make_link, key=site.secret_key, base=base, user_name=user.name, now=site.now(), lasts_for=LINK_FOR)
-    return await site.write(make)
+
+    def made(rows: Connection) -> str | None:
+        found = accounts.get_user(rows, user.id)  # whoever asks may let them in with the role that was looked at
+        return make(rows) if found is not None and found.role == user.role else None
+
+    link = await site.write(made)
+    if link is None:
+        raise AccessError("The user was given another role or removed meanwhile; try again.", status=409)
+    return link
 
 
 def _user(user: User) -> UserReading:
