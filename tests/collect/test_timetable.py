@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from structlog.testing import capture_logs
+
 from lastgood.clock import now
 from lastgood.collect.collector import Probe
 from lastgood.collect.timetable import LONGEST_PAUSE, LONGEST_REFUSED, ProbeFacts, Timetable
@@ -120,6 +122,18 @@ async def test_a_probe_that_fails_keeps_no_other_from_its_rounds_and_says_why() 
     assert facts["slow"].failing_since is not None
     assert facts["slow"].succeeded_at is None
     assert facts["fast"].failures == 0
+
+
+async def test_one_reason_is_logged_once_for_all_probes_that_it_stops() -> None:
+    server = Server("fast", "medium", "slow", "tapes")
+    away = Unreachable("pbs cannot be connected to.")
+    server.faults = {"fast": away, "medium": away, "slow": away, "tapes": Unreachable("Something else.")}
+    with capture_logs() as lines:
+        async with running(server) as timetable:
+            for name in server.faults:
+                await settled(timetable, name)
+    said = [line["reason"] for line in lines if line["log_level"] == "warning"]
+    assert sorted(said) == ["Something else.", "pbs cannot be connected to."]
 
 
 async def test_a_probe_that_breaks_in_a_way_nobody_thought_of_costs_itself_alone() -> None:

@@ -21,6 +21,7 @@ class Picture:
     truncated: int = 0
     pending_groups: int = 0
     message: str | None = None
+    up: bool = True
 
 
 def a_group(source_id: str, ended_at: datetime, **changes: object) -> CollectedSource:

@@ -169,7 +169,10 @@ class Timetable:
             )
         self._facts[probe.name] = after
         if error is not None and before.message != after.message:
-            _log.warning("a probe failed", collector=self._collector.name, probe=probe.name, reason=str(error))
+            # A server that is away fails all its probes with one reason, which is said once.
+            others = (one for name, one in self._facts.items() if name != probe.name)
+            log = _log.debug if any(one.message == after.message for one in others) else _log.warning
+            log("a probe failed", collector=self._collector.name, probe=probe.name, reason=str(error))
         elif error is None and before.in_a_row:
             _log.info("a probe is well again", collector=self._collector.name, probe=probe.name)
 

@@ -35,9 +35,8 @@ def a_group(pbs: Simulator, **wanted: Any) -> dict[str, Any]:
     )
 
 
-def content(pbs: Simulator) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Events that a task or a count gives away."""
-    one, other = a_group(pbs, verify_state="ok"), a_group(pbs, verify_state="none")
+def content(pbs: Simulator, one: dict[str, Any], other: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Events on two groups and around them that a task or a count gives away."""
     yield "verify", one | {"state": "failed"}
     yield "verify", one | {"state": "ok"}
     yield "edit-group-comment", other | {"comment": "whose is this?"}
@@ -73,7 +72,8 @@ async def test_after_each_event_all_is_as_the_server_knows_it(version: str) -> N
     with Simulator(Setting(size=SIZES["states"], version=Version.parse(version))) as pbs:
         async with watching(pbs, fingerprint=None, ca_file=None, verify_tls=False) as watch:
             await watch.all()
-            for kind, told in content(pbs):
+            groups = a_group(pbs, verify_state="ok"), a_group(pbs, verify_state="none")
+            for kind, told in content(pbs, *groups):
                 watch.clock.turn(minutes=2)
                 pbs.happen(kind, **told)
                 await watch.run(*LOOKS)

@@ -55,6 +55,24 @@ def test_nothing_granted_is_everything_missing() -> None:
     ]
 
 
+def test_a_token_that_may_see_no_datastore_at_all_lacks_the_right_to_all() -> None:
+    assert "Datastore.Audit on /datastore" in named({"/system": {"Sys.Audit": True}})
+    assert "Datastore.Audit on /datastore" in named({"/datastore/main": {"Datastore.Read": True}})
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"/": {"Datastore.Audit": True}},
+        {"/datastore": {"Datastore.Audit": True}},
+        {"/datastore/main": {"Datastore.Audit": False}},
+        {"/datastore/main/tenant": {"Datastore.Backup": True}},
+    ],
+)
+def test_a_server_without_a_datastore_is_nothing_that_is_missing(held: Any) -> None:
+    assert [need for need in named(held) if "Datastore" in need] == []
+
+
 @pytest.mark.parametrize(
     ("token", "lacking"),
     [

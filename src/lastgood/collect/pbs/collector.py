@@ -43,8 +43,7 @@ class PbsCollector:
 
     @property
     def name(self) -> str:
-        server = self._watched.server.name
-        return f"pbs/{server}" if server else "pbs"
+        return self._watched.name
 
     @property
     def probes(self) -> Sequence[Probe]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import structlog
+
 from lastgood.collect.pbs.watched import Watched, first_of
 from lastgood.errors import CollectError
 from lastgood.model.collected import Report
@@ -19,6 +21,9 @@ from lastgood.tools.pbs.jobs import drives_of, media_of
 from lastgood.tools.pbs.permissions import TAPE, TASKS, Need, datastore, may, missing
 
 DAILY = timedelta(days=1)
+MOST_NAMED = 10
+
+_log = structlog.get_logger("lastgood.collect")
 
 
 class Rare:
@@ -52,7 +57,20 @@ class Rare:
             on.closed.add("tapes")
         on.groups.own_only = not may(held, TASKS)
         on.checked_at, on.checked_for = now, frozenset(on.stores)
-        on.show(missing=tuple(dict.fromkeys(str(need) for need in lacking)))
+        self._show(tuple(dict.fromkeys(str(need) for need in lacking)))
+
+    def _show(self, lacking: tuple[str, ...]) -> None:
+        before = self._on.picture.missing if self._on.picture is not None else None
+        self._on.show(missing=lacking)
+        if lacking and lacking != before:
+            more = f" and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
+            _log.warning(
+                "the token lacks grants, and what they open is unknown; give them to the token and to its user",
+                collector=self._on.name,
+                missing=", ".join(lacking[:MOST_NAMED]) + more,
+            )
+        elif before and not lacking:
+            _log.info("the token lacks no grant any more", collector=self._on.name)
 
     async def _closed(self, failures: list[CollectError]) -> list[Need]:
         """Rights to datastores that are not told any more: only their own path shows NoAccess."""

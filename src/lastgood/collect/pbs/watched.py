@@ -73,6 +73,10 @@ class Watched:
         self._pause_until: datetime | None = None
         self._refused = ""
 
+    @property
+    def name(self) -> str:
+        return f"pbs/{self.server.name}" if self.server.name else "pbs"
+
     # Beginning and end
 
     async def begin(self) -> None:
@@ -193,6 +197,8 @@ class Watched:
 
     def reached(self, **changes: Any) -> None:
         self.accepted()
+        if self.picture is None or not self.picture.up:
+            _log.info("the server answers", collector=self.name)
         self.show(up=True, reached_at=self.clock(), down_since=None, message=None, **changes)
 
     def lost(self, error: CollectError) -> None:

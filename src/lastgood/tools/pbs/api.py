@@ -11,8 +11,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-import structlog
-
 from lastgood.config.servers import PbsServer
 from lastgood.model.pbs import Traffic
 from lastgood.tools.pbs.asking import LIST, NOTHING, SMALL, SNAPSHOTS, Asking, Params
@@ -38,8 +36,6 @@ from lastgood.tools.pbs.shapes import (
 from lastgood.tools.pbs.versions import Build, Gate
 from lastgood.tools.tls import Certificate
 
-log = structlog.get_logger(__name__)
-
 Shape = TypeVar("Shape")
 T = TypeVar("T")
 
@@ -53,11 +49,6 @@ class Api:
     def __init__(self, server: PbsServer) -> None:
         self._asking = Asking(server)
         self.build: Build | None = None
-        if not self._asking.is_verified:
-            log.warning(
-                "the server's certificate is not checked, anybody on the way can read the token; set a fingerprint",
-                server=self._asking.name,
-            )
 
     @property
     def tls_verified(self) -> bool:

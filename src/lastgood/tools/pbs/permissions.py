@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 DATASTORE_AUDIT = "Datastore.Audit"
+DATASTORE_BACKUP = "Datastore.Backup"
 SYS_AUDIT = "Sys.Audit"
 REMOTE_AUDIT = "Remote.Audit"
 TAPE_AUDIT = "Tape.Audit"
@@ -41,6 +42,10 @@ TAPE = Need(TAPE_AUDIT, "/tape", below=True)
 """Without it drives, media and tape jobs are left out."""
 
 
+DATASTORES = Need(DATASTORE_AUDIT, "/datastore", below=True)
+"""Without it, or a right to one of them, the list of datastores is empty."""
+
+
 def datastore(store: str) -> Need:
     """Without it capacity, groups or garbage collection are left out."""
     return Need(DATASTORE_AUDIT, f"/datastore/{store}", below=True)
@@ -58,8 +63,16 @@ def may(held: Held, need: Need) -> bool:
 
 def missing(held: Held, stores: Iterable[str]) -> tuple[Need, ...]:
     """What the token lacks to see everything: of the node, of these datastores, of remotes and tapes."""
-    needs = (NODE, TASKS, *(datastore(store) for store in sorted(stores)), REMOTES, TAPE)
-    return tuple(need for need in needs if not may(held, need))
+    named = [datastore(store) for store in sorted(stores)]
+    if not named and not _sees_some(held):
+        named = [DATASTORES]
+    return tuple(need for need in (NODE, TASKS, *named, REMOTES, TAPE) if not may(held, need))
+
+
+def _sees_some(held: Held) -> bool:
+    """Whether there may be datastores that are told, once they are asked for."""
+    below = (privileges for path, privileges in held.items() if path.startswith(f"{DATASTORES.path}/"))
+    return any(DATASTORE_AUDIT in one or DATASTORE_BACKUP in one for one in below)
 
 
 def _handed_down(held: Held, need: Need) -> bool:
