@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -148,3 +149,14 @@ async def test_the_lists_show_collected_things_beside_all_others(box: Home) -> N
     assert {one["id"] for one in (await api(box, "sources"))["items"]} == {"vm-100", "ct-101"}
     assert "box/main" in await text(box, "/repositories")
     assert "vm-100" in await text(box, "/")
+
+
+async def test_a_server_that_never_answered_is_not_up_because_a_question_had_nothing_to_ask(box: Home) -> None:
+    tiny = box.collectors._configured["pbs/box"].collector
+    assert isinstance(tiny, Tiny)
+    assert "No answer from" not in await text(box, "/")
+    tiny.show(Picture(up=False, message="nas cannot be connected to."))
+    assert (await api(box, "collectors"))["items"][0]["state"] == "unknown"
+    page = await text(box, "/")
+    assert re.search(r"No answer from (<bdi>)?pbs/box(</bdi>)?: what is new there is not known", page), page
+    assert 'href="/collectors"' in page

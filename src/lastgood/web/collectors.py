@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -80,7 +81,7 @@ def _reading(
     succeeded_at = newest_success(probes)
     return CollectorReading(
         name=name,
-        state="failing" if health.failing_since else "up" if succeeded_at else "unknown",
+        state=_state(health, picture, succeeded_at),
         message=message or getattr(picture, "message", None),
         failing_since=health.failing_since,
         succeeded_at=succeeded_at,
@@ -92,6 +93,24 @@ def _reading(
         sources=sources,
         probes=tuple(_probe(probe, facts) for probe, facts in probes.items()),
     )
+
+
+def _state(health: CollectorHealth, picture: object, succeeded_at: datetime | None) -> str:
+    """A question that asked nothing, for want of something to ask about, went well and shows nothing."""
+    if health.failing_since is not None:
+        return "failing"
+    return "up" if getattr(picture, "up", succeeded_at is not None) else "unknown"
+
+
+def unanswered(site: Site) -> list[str]:
+    """Servers that were asked and do not answer now, but for those that are off on purpose at times."""
+    return [
+        name
+        for name, picture in site.collectors.pictures.items()
+        if not getattr(picture, "up", True)
+        and getattr(picture, "message", None)
+        and not site.collectors.is_expected_off(name)
+    ]
 
 
 def _probe(name: str, facts: ProbeFacts) -> ProbeReading:

@@ -18,6 +18,7 @@ from lastgood.fleet.fleet import FleetView
 from lastgood.model.repository import RepositoryState
 from lastgood.model.source import WORST_FIRST, Source, State
 from lastgood.web import lists, reader
+from lastgood.web.collectors import unanswered
 from lastgood.web.readings import FleetReading
 from lastgood.web.recovery import reminders
 from lastgood.web.render import page
@@ -55,6 +56,7 @@ def _page(
         "overview.html" if view.sources else "empty.html",
         summary=summary,
         care=care,
+        unanswered=unanswered(site),
         sheet=sheet,
         rows=[reader.source_reading(view, source, now, progress) for source in sheet.rows],
         wanted=wanted,
