@@ -19,9 +19,9 @@ ConfigFile = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug log lines.")]
 
 
-def load_settings(config: Path | None, options: Mapping[str, object] | None = None) -> Loaded:
-    """The settings of this process, warnings told on standard error. Raises ConfigError."""
+def load_settings(config: Path | None, options: Mapping[str, object] | None = None, *, aloud: bool = True) -> Loaded:
+    """The settings of this process, warnings told on standard error if ``aloud``. Raises ConfigError."""
     loaded = load(os.environ, argv_config_path=str(config) if config else None, options=options)
-    for warning in loaded.warnings:
+    for warning in loaded.warnings if aloud else ():
         print(f"lastgood: warning: {warning}", file=sys.stderr)  # noqa: T201 - this is the terminal
     return loaded

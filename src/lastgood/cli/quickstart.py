@@ -77,7 +77,7 @@ def start(request: Request) -> int:
         folder = prepare(request.data_dir)
         # realpath, since restic follows no link that is named as a source
         source = Path(os.path.realpath(request.source)) if request.source is not None else make_sample(folder)
-        settings = _with_token(request, folder)
+        settings = _with_token(request, folder, settings)
         return running.run(_Quickstart(request, settings, folder, source, asked).main(bound))
     finally:
         bound.close()
@@ -101,12 +101,11 @@ def _settings(request: Request, **more: object) -> Settings:
     options: dict[str, object] = {"server.data_dir": str(request.data_dir.absolute()), **more}
     if request.listen is not None:
         options["server.listen"] = request.listen
-    return load_settings(request.config, options).settings
+    return load_settings(request.config, options, aloud=not more).settings
 
 
-def _with_token(request: Request, folder: Folder) -> Settings:
+def _with_token(request: Request, folder: Folder, settings: Settings) -> Settings:
     """The settings, with our own scrape token where the operator set no gate of any kind."""
-    settings = _settings(request)
     metrics = settings.metrics
     if metrics.token is not None or metrics.networks or not metrics.auth:
         return settings
