@@ -130,6 +130,12 @@ def test_patterns_read_a_group_from_the_right(pattern: str, fits: bool) -> None:
     assert target_of(a_server(targets={pattern: 3600.0}), group) == (3600.0 if fits else None)
 
 
+def test_the_first_target_that_fits_counts_so_that_an_exception_may_be_looser() -> None:
+    exception, rule = {"vm/100": 8 * 86400.0}, {"vm/*": 93600.0}
+    assert target_of(a_server(targets=exception | rule), a_group()) == 8 * 86400.0
+    assert target_of(a_server(targets=rule | exception), a_group()) == 93600.0
+
+
 def test_targets_and_archived_groups_are_told() -> None:
     group = replace(a_group(), archived=True, target_seconds=60.0)
     told = source(group, "pbs", Seen())

@@ -58,8 +58,8 @@ def is_archived(server: PbsServer, group: Group) -> bool:
 
 
 def target_of(server: PbsServer, group: Group) -> float | None:
-    """The strictest of the targets that mean this group."""
-    return min((seconds for pattern, seconds in server.targets.items() if _is_meant(group, pattern)), default=None)
+    """The first target that means this group, so that exceptions stand before the rule."""
+    return next((seconds for pattern, seconds in server.targets.items() if _is_meant(group, pattern)), None)
 
 
 def source(group: Group, host: str, seen: Seen) -> CollectedSource:
