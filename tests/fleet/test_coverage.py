@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from time import process_time
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from lastgood.fleet.coverage import coverage, coverage_of, covers, touched, uncovered
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import learn
+from lastgood.fleet.subjects import subjects_of
 from lastgood.model import fact
 from lastgood.model.docker import Answer, Container, ContainerState, Coverage, EngineState, Inventory, Volume
 from lastgood.model.job import Outcome
@@ -348,3 +350,22 @@ def test_a_volume_that_its_driver_shows_nowhere_is_covered_by_nothing() -> None:
     mount = of_volume("cloud", source="")
     told = only(a_fleet(an_inventory(a_container("web", mount), volumes=(volume,)), of("/")))
     assert (told.answer, "no path" in told.because) == (NEVER, True)
+
+
+def test_a_host_full_of_backup_tools_is_looked_at_in_no_more_than_its_share_of_time() -> None:
+    label = ("restic-compose-backup.volumes", "true")
+    containers = [
+        a_container(
+            "backup",
+            a_bind(f"/srv/{number}"),
+            project=f"p{number}",
+            image="zettaio/restic-compose-backup:0.7",
+            labels=(label,),
+        )
+        for number in range(3_000)
+    ]
+    began = process_time()
+    subjects = subjects_of(an_inventory(*containers), an_engine())
+    assert process_time() - began < 3.0, "each tool is asked of each place only if it may have it"
+    assert len(subjects) == 3_000
+    assert subjects[0].seen_by == "p0-backup-1 (restic-compose-backup) takes the volumes of p0-backup-1."

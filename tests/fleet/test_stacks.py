@@ -10,7 +10,7 @@ import pytest
 
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import Unlearnable, learn
-from lastgood.fleet.stacks import MOST_STACKS, times_by_name
+from lastgood.fleet.stacks import MOST_DEPLOYING, MOST_STACKS, times_by_name
 from lastgood.model import fact
 from lastgood.model.job import Outcome
 from lastgood.model.stack import DEPLOY_BOUNDS, Deploy, DeployStart, StackAction, is_project
@@ -166,6 +166,10 @@ def test_a_host_works_at_one_deploy_of_a_stack_at_a_time_and_takes_it_along_when
         fact.DeployFinished(**TOLD, deploy=a_deploy(1, host_id="nobody")),
         fact.DeployFinished(**TOLD, deploy=a_deploy(1, duration_seconds=float("nan"))),
         fact.StackForgotten(**TOLD, host_id="nobody", project="shop"),
+        a_start(a_deploy(1, project="a\nb")),
+        a_start(a_deploy(1, id="")),
+        fact.DeployFinished(**TOLD, deploy=a_deploy(1, project="x" * 100_000)),
+        fact.DeployFinished(**TOLD, deploy=a_deploy(1, id="x" * 100_000)),
     ],
 )
 def test_what_cannot_be_so_is_not_learned(told: fact.Fact) -> None:
@@ -183,6 +187,17 @@ def test_a_host_that_makes_up_names_is_not_remembered_without_end() -> None:
         finish(fleet, a_deploy(number, project=f"s{number}"))
     with pytest.raises(Unlearnable, match="more than"):
         finish(fleet, a_deploy(project="one-more"))
+
+
+def test_a_host_that_begins_and_never_ends_is_not_remembered_without_end() -> None:
+    fleet = a_fleet()
+    for number in range(MOST_DEPLOYING):
+        learn(fleet, a_start(a_deploy(number, project=f"s{number}")))
+    with pytest.raises(Unlearnable, match="more than"):
+        learn(fleet, a_start(a_deploy(MOST_DEPLOYING, project="one-more")))
+    learn(fleet, a_start(a_deploy(0, project="s0")))
+    learn(fleet, a_start(a_deploy(MOST_DEPLOYING, host_id=DB.id)))
+    assert len(fleet.deploying) == MOST_DEPLOYING + 1
 
 
 @pytest.mark.parametrize(

@@ -44,11 +44,31 @@ def tool_of(image: str) -> str | None:
     return name if name in SETTINGS else None
 
 
+class _Helpers:
+    """The running containers of one tool. Found by project at once: a host may have thousands of containers."""
+
+    def __init__(self) -> None:
+        self._of_project: dict[str | None, tuple[int, Container]] = {}
+        self._of_all: tuple[int, Container] | None = None
+        self._count = 0
+
+    def add(self, one: Container) -> None:
+        self._count += 1
+        self._of_project.setdefault(one.project, (self._count, one))
+        if self._of_all is None and _is_true(_setting(one, "INCLUDE_ALL_COMPOSE_PROJECTS")):
+            self._of_all = (self._count, one)
+
+    def of(self, project: str | None) -> Container | None:
+        """The first that takes care of this project."""
+        found = [one for one in (self._of_project.get(project), self._of_all) if one is not None]
+        return min(found, key=lambda one: one[0])[1] if found else None
+
+
 class Foreign:
     """The backup tools of one host. What each container has to do with them is worked out once."""
 
     def __init__(self, containers: Iterable[Container]) -> None:
-        self._tools: dict[str, list[Container]] = {}
+        self._tools: dict[str, _Helpers] = {}
         self._offen: set[str] = set()
         held = list(containers)
         for one in held:
@@ -56,7 +76,7 @@ class Foreign:
             if tool == OFFEN:
                 self._offen.add(one.key)
             if tool is not None and one.state is ContainerState.RUNNING:
-                self._tools.setdefault(tool, []).append(one)
+                self._tools.setdefault(tool, _Helpers()).add(one)
         self._asked: dict[str, tuple[str, ...]] = {}
         for one in held:
             asked = tuple(tool for tool in COMPOSE_TOOLS if tool in self._tools or _names(one, tool))
@@ -88,15 +108,8 @@ class Foreign:
 
     def _of_compose(self, tool: str, one: Container, mount: Mount) -> Seen:
         labels = dict(one.labels)
-        helpers = self._tools.get(tool, ())
-        helper = next(
-            (
-                it
-                for it in helpers
-                if it.project == one.project or _is_true(_setting(it, "INCLUDE_ALL_COMPOSE_PROJECTS"))
-            ),
-            None,
-        )
+        helpers = self._tools.get(tool)
+        helper = None if helpers is None else helpers.of(one.project)
         dumped = next((kind for kind in _DUMPS if _is_true(labels.get(f"{tool}.{kind}"))), None)
         asked = labels.get(f"{tool}.volumes")
         everything = helper is not None and _is_true(_setting(helper, "INCLUDE_ALL_VOLUMES")) and asked is None

@@ -15,16 +15,29 @@ from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.fleet import Fleet, FleetView
 from lastgood.model import fact
 from lastgood.model.job import Outcome
-from lastgood.model.stack import DEPLOY_BOUNDS, Deploy, StackAction, StackDeploys, StackKey, Times
+from lastgood.model.stack import (
+    DEPLOY_BOUNDS,
+    LONGEST_ID,
+    Deploy,
+    DeployStart,
+    StackAction,
+    StackDeploys,
+    StackKey,
+    Times,
+    is_project,
+)
 
 REFUSED = "refused_by_policy"
 MOST_STACKS = 1_000
 """Of one host; the stacks of a host that makes up names are not remembered without end."""
+MOST_DEPLOYING = 100
+"""Of one host at a time; its agent works at a few."""
 
 
 def deploy_started(fleet: Fleet, told: fact.DeployStarted, changes: Changes) -> None:
     start = told.deploy
     known(fleet.hosts, start.host_id, "host")
+    _check_names(start)
     before = fleet.deploying.get(start.id)
     if before is not None and (before.key, before.action) != (start.key, start.action):
         raise Unlearnable(f"Deploy {start.id} is under way already, as something else.")
@@ -32,6 +45,8 @@ def deploy_started(fleet: Fleet, told: fact.DeployStarted, changes: Changes) -> 
         # A host works at one deploy of a stack at a time: the end of the earlier one was lost.
         del fleet.deploying[other]
         changes.deploys.add(other)
+    if before is None and _count(fleet, start.host_id) >= MOST_DEPLOYING:
+        raise Unlearnable(f"Host {start.host_id} has more than {MOST_DEPLOYING} deploys under way.")
     fleet.deploying[start.id] = start
     changes.deploys.add(start.id)
     changes.stacks.add(start.key)
@@ -40,6 +55,7 @@ def deploy_started(fleet: Fleet, told: fact.DeployStarted, changes: Changes) -> 
 def deploy_finished(fleet: Fleet, told: fact.DeployFinished, changes: Changes) -> None:
     deploy = told.deploy
     known(fleet.hosts, deploy.host_id, "host")
+    _check_names(deploy)
     if not math.isfinite(deploy.duration_seconds):
         raise Unlearnable(f"Deploy {deploy.id} took {deploy.duration_seconds} seconds.")
     start = fleet.deploying.get(deploy.id)
@@ -63,6 +79,7 @@ def deploy_finished(fleet: Fleet, told: fact.DeployFinished, changes: Changes) -
         if before is None:
             _join(fleet.deployed_on_host, deploy.host_id, deploy.project)
             _join(fleet.deployed_hosts, deploy.project, deploy.host_id)
+        fleet.count_docker(deploy.host_id)
     changes.deploys.add(deploy.id)
     changes.stacks.add(deploy.key)
 
@@ -72,6 +89,7 @@ def stack_forgotten(fleet: Fleet, told: fact.StackForgotten, changes: Changes) -
     if key not in fleet.deploys:
         known(fleet.hosts, told.host_id, "host")
     _drop(fleet, key)
+    fleet.count_docker(told.host_id)
     changes.stacks.add(key)
 
 
@@ -80,6 +98,7 @@ def drop_of_host(fleet: Fleet, host_id: str, changes: Changes) -> None:
     for project in fleet.deployed_on_host.get(host_id, ()):
         _drop(fleet, (host_id, project))
         changes.stacks.add((host_id, project))
+    fleet.count_docker(host_id)
     for start in [one for one in fleet.deploying.values() if one.host_id == host_id]:
         del fleet.deploying[start.id]
         changes.deploys.add(start.id)
@@ -90,6 +109,16 @@ def times_by_name(known_of: FleetView | Fleet, project: str) -> tuple[Times, Tim
     """The times of all stacks of this name, (ok, error): the vocabulary knows a stack by its name alone."""
     alike = [known_of.deploys[host_id, project] for host_id in known_of.deployed_hosts.get(project, ())]
     return _sum([one.ok for one in alike]), _sum([one.error for one in alike])
+
+
+def _check_names(told: DeployStart | Deploy) -> None:
+    """Names go into labels and addresses; an agent deploys nothing that the hub did not name."""
+    if not is_project(told.project) or not 0 < len(told.id) <= LONGEST_ID:
+        raise Unlearnable(f"Host {told.host_id} told of a deploy whose id or project is no name.")
+
+
+def _count(fleet: Fleet, host_id: str) -> int:
+    return sum(one.host_id == host_id for one in fleet.deploying.values())
 
 
 def _drop(fleet: Fleet, key: StackKey) -> None:

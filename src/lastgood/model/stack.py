@@ -14,6 +14,7 @@ from enum import StrEnum
 from lastgood.model.job import Outcome
 
 LONGEST_PROJECT = 100
+LONGEST_ID = 64
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 StackKey = tuple[str, str]

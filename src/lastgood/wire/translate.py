@@ -10,10 +10,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from lastgood.model import fact
+from lastgood.model.docker import MOST_CONTAINERS, MOST_VOLUMES, Inventory
 from lastgood.model.job import Run
 from lastgood.model.stack import Deploy
 from lastgood.wire import frames
 
+LONGEST_WORDS = 2_000
 MOST_AHEAD_SECONDS = 86_400.0
 """No clock is believed to be ahead by more: its word about the future would hide missing backups until then."""
 
@@ -83,8 +85,20 @@ def translate(said: frames.Said, host_id: str, at: datetime, ahead_seconds: floa
                 host_id=host_id,
                 listed_at=min(said.listed_at, at),
                 engine=said.engine,
-                inventory=said.inventory,
+                inventory=_bound_inventory(said.inventory),
             )
+
+
+def _bound_inventory(told: Inventory) -> Inventory:
+    """As many as an agent tells one by one; what is beyond that is counted, as it counts it."""
+    containers, volumes = told.containers[:MOST_CONTAINERS], told.volumes[:MOST_VOLUMES]
+    return replace(
+        told,
+        containers=containers,
+        volumes=volumes,
+        more_containers=told.more_containers + len(told.containers) - len(containers),
+        more_volumes=told.more_volumes + len(told.volumes) - len(volumes),
+    )
 
 
 def _bound_deploy(deploy: Deploy, host_id: str, at: datetime) -> Deploy:
@@ -95,7 +109,15 @@ def _bound_deploy(deploy: Deploy, host_id: str, at: datetime) -> Deploy:
         started_at=min(deploy.started_at, ended_at),
         ended_at=ended_at,
         duration_seconds=max(deploy.duration_seconds, 0.0),
+        compose_version=_cut(deploy.compose_version),
+        cause=_cut(deploy.cause),
+        reason=_cut(deploy.reason),
     )
+
+
+def _cut(text: str | None) -> str | None:
+    """Words that are kept in memory for as long as the stack is."""
+    return None if text is None else text[:LONGEST_WORDS]
 
 
 def _bound(run: Run, host_id: str, at: datetime, ahead_seconds: float) -> Run:
