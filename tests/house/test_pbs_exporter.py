@@ -13,6 +13,11 @@ import pytest
 import yaml
 
 from lastgood.config.exporter import load_exporter
+from lastgood.config.names import ENVIRONMENT_ALIASES
+from lastgood.metrics import pbs
+from lastgood.metrics.pbs import natrontech
+from lastgood.tools.pbs.refusals import refused
+from tests.metrics.pbs.promised import PROMISED
 from tests.prometheus import program
 
 ROOT = Path(__file__).parents[2]
@@ -116,3 +121,64 @@ def test_prometheus_reads_the_example_of_a_scrape() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def said_by_the_code() -> str:
+    """All texts of the package; those that stand on several lines as one."""
+    text = "\n".join(path.read_text() for path in sorted((ROOT / "src/lastgood").rglob("*.py")))
+    return re.sub(r'"\s*\n\s*f?"', "", text)
+
+
+def troubles() -> list[str]:
+    """The messages that the page explains."""
+    page = (ROOT / "docs/pbs.md").read_text().partition("| it says | so do this |\n| --- | --- |\n")[2]
+    return re.findall(r"^\| `([^`]+)` \|", page, re.M)
+
+
+def test_every_message_that_the_page_explains_is_one_that_the_code_says() -> None:
+    code, told = said_by_the_code(), troubles()
+    assert len(told) > 20
+    # What the server itself says stands in brackets; `...` is what differs.
+    parts = {part.strip(" ;:,") for line in told for part in re.split(r"\.\.\.|\([^)]*\)|401|403", line)}
+    assert sorted(part for part in parts if len(part) > 3 and part not in code) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (401, "authentication failed"),
+        (403, "permission check failed"),
+        (301, ""),
+        (404, "Path not found."),
+        (500, "x"),
+        (502, "<html>"),
+        (400, "datastore 'a' is unavailable: offline maintenance mode: x"),
+        (400, "datastore 'a' is not mounted"),
+        (400, "no such datastore 'a'"),
+    ],
+)
+def test_the_page_explains_what_a_server_refuses_with(status: int, text: str) -> None:
+    mend = re.split(r"[,(]", str(refused("pbs", status, text)).rpartition("; ")[2])
+    assert any(mend[0].strip(" .") in line for line in troubles()), mend[0]
+
+
+def test_the_page_names_every_variable_of_the_exporter() -> None:
+    page = (ROOT / "docs/pbs.md").read_text()
+    names = [alias.name for alias in ENVIRONMENT_ALIASES if alias.program == "pbs-exporter"]
+    # Some stand behind others as `..._NAME`.
+    assert [name for name in names if name not in page and f"..._{name.rpartition('PBS__')[2]}" not in page] == []
+
+
+def test_every_metric_that_the_page_names_exists() -> None:
+    page = (ROOT / "docs/pbs.md").read_text()
+    known = {family.name for family in (*pbs.VOCABULARY.families, *natrontech.VOCABULARY.families)}
+    named = set(re.findall(r"`(pbs_[a-z0-9_]+)(?=[`{ ])", page))
+    assert len(named) > 30
+    assert sorted(name for name in named - known if not name.endswith("_")) == []
+
+
+def test_the_page_has_a_row_for_each_name_that_the_published_exporter_promised() -> None:
+    page = (ROOT / "docs/pbs.md").read_text()
+    rows = page.partition("| metric | the same | corrected |")[2].partition("\n\n")[0]
+    covered = [re.compile(name.replace("*", ".*")) for name in re.findall(r"`(pbs_[a-z0-9_*]+)`", rows)]
+    assert [name for name in PROMISED if not any(each.fullmatch(name) for each in covered)] == []
