@@ -124,6 +124,12 @@ async def test_the_pages_show_a_found_source_and_its_buttons_do_the_same(home: H
         answer = await client.post(f"/sources/{nas.id}/alias", data={**token, "host": "WEB-1"})
         assert answer.status_code == 303
         assert home.fleet.sources[nas.id].alias_host_id == HOST.id
+        answer = await client.post(f"/sources/{nas.id}/target", data={**token, "target_seconds": "26"})
+        assert answer.status_code == 303
+        assert home.fleet.sources[nas.id].target == timedelta(hours=26)
+        assert 'name="target_seconds" value="26"' in (await client.get(f"/sources/{nas.id}")).text
+        await client.post(f"/sources/{nas.id}/target", data={**token, "target_seconds": ""})
+        assert home.fleet.sources[nas.id].target is None
         await client.post(f"/sources/{nas.id}/mute", data={**token, "muted": "1"})
         assert home.fleet.sources[nas.id].archived_by == "ann"
         await client.post(f"/sources/{nas.id}/mute", data=token)

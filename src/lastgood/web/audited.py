@@ -93,6 +93,7 @@ AUDITED: Mapping[tuple[str, str], Audited] = {
         "source_id",
         ("POST", "/hosts/{host_id}/sources/new", "source.create"),
         ("POST", "/sources/{source_id}/edit", "source.write"),
+        ("POST", "/sources/{source_id}/target", "source.write"),
         ("POST", "/sources/{source_id}/pause", "source.write"),
         ("POST", "/sources/{source_id}/archive", "source.archive"),
         ("POST", "/sources/{source_id}/adopt", "source.adopt"),

@@ -95,7 +95,7 @@ def _by_token(connection: Connection, presented: str | None) -> Actor:
 def check(actor: Actor, permit: Permit) -> None:
     """Raises AccessError if this actor may not use a route of this permit."""
     if permit.permissions != (SIGNED_IN,) and not actor.may(*permit.permissions):
-        raise AccessError(f"{_named(actor)} may not do this; it takes the permission {permit.permissions[0]}.")
+        raise AccessError(_refusal(actor, permit.permissions[0]))
     if actor.hosts is not None and not permit.of_hosts:
         raise AccessError(f"{_named(actor)} is for single hosts, and this is about more than them.")
 
@@ -104,7 +104,13 @@ def require(request: Request[Any, Any, Any], permission: str) -> None:
     """For what a route only knows once it has read the request. Raises AccessError."""
     actor: Actor = request.user
     if not actor.may(permission):
-        raise AccessError(f"{_named(actor)} may not do this; it takes the permission {permission}.")
+        raise AccessError(_refusal(actor, permission))
+
+
+def _refusal(actor: Actor, permission: str) -> str:
+    return (
+        f"{_named(actor)} may not do this: it takes the permission {permission}; ask an admin for a role that has it."
+    )
 
 
 def _named(actor: Actor) -> str:

@@ -135,6 +135,7 @@ PERMITS: Mapping[str, Permit] = MappingProxyType(
         "POST /hosts/{host_id}/sources/new": _all(SOURCE_WRITE),
         "GET /sources/{source_id}/edit": _all(SOURCE_WRITE),
         "POST /sources/{source_id}/edit": _all(SOURCE_WRITE),
+        "POST /sources/{source_id}/target": _all(SOURCE_WRITE),
         "POST /sources/{source_id}/pause": _all(SOURCE_WRITE),
         "POST /sources/{source_id}/archive": _all(SOURCE_WRITE),
         "POST /sources/{source_id}/adopt": _all(SOURCE_WRITE),

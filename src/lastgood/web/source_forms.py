@@ -93,6 +93,15 @@ async def edit_source(request: Request[Any, Any, Any], source_id: FromPath[str])
     return redirect(f"/sources/{source_id}")
 
 
+@post("/sources/{source_id:str}/target", include_in_schema=False)
+async def set_target(request: Request[Any, Any, Any], source_id: FromPath[str]) -> Response[bytes]:
+    """For a source that was found or is told of, which has no form of its own; nothing takes the target away."""
+    known(site_of(request).view(), source_id)
+    target = forms.hours(await forms.fields(request), "target_seconds")
+    await changed(request, source_id, SourceChange(target_seconds=target))
+    return redirect(f"/sources/{source_id}")
+
+
 @post("/sources/{source_id:str}/pause", include_in_schema=False)
 async def pause_source(request: Request[Any, Any, Any], source_id: FromPath[str]) -> Response[bytes]:
     """For so many days from now; none ends the pause."""
@@ -211,6 +220,7 @@ ROUTES = (
     new_source,
     edit_source_page,
     edit_source,
+    set_target,
     pause_source,
     archive_source,
 )
