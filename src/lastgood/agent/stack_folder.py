@@ -1,12 +1,15 @@
 """The folder of one stack on its host: the compose file and ``.env`` as they were deployed last, for root alone.
 
 A text comes in by ``put`` and stays, or is taken back by ``undo``. The one rule: a text that is not kept leaves the
-folder as it was, also when the agent dies in between; what else stands in the folder is the host's own.
+folder as it was, also when the agent dies in between; what else stands in the folder is the host's own, and no link
+in it is followed, for a container that has the folder mounted may have put it there.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from pathlib import Path
 
 from lastgood.agent.files import make_private_folder, write_private
@@ -17,6 +20,7 @@ from lastgood.tools.docker.text import MOST_ENV, MOST_TEXT
 STACKS = "stacks"
 _BEFORE = ".before"
 _MAKING = ".before.new"
+_MOST = {FILE: MOST_TEXT, ENV: MOST_ENV}
 
 
 class StackFolder:
@@ -29,11 +33,12 @@ class StackFolder:
     @property
     def is_ours(self) -> bool:
         """Whether a text was deployed from here."""
-        return (self.path / FILE).is_file()
+        return _is_plain(self.path / FILE)
 
     def held(self) -> tuple[str, str | None]:
         """The text and ``.env`` that stand there."""
-        return _read(self.path / FILE, MOST_TEXT) or "", _read(self.path / ENV, MOST_ENV)
+        text, env = (_read(self.path / name, most) for name, most in _MOST.items())
+        return (text or b"").decode("utf-8", "replace"), None if env is None else env.decode("utf-8", "replace")
 
     def put(self, text: str, env: str | None) -> None:
         """Put a text in place of the one that stands there, which is held until ``keep`` or ``undo``."""
@@ -44,9 +49,9 @@ class StackFolder:
         try:
             shutil.rmtree(making, ignore_errors=True)
             making.mkdir(mode=0o700)
-            for name in (FILE, ENV):
-                if (self.path / name).is_file():
-                    write_private(making / name, (self.path / name).read_bytes())
+            for name, most in _MOST.items():
+                if (held := _read(self.path / name, most)) is not None:
+                    write_private(making / name, held)
             making.rename(self.path / _BEFORE)
             self._write(text.encode(), None if env is None else env.encode())
         except OSError as error:
@@ -58,16 +63,16 @@ class StackFolder:
     def keep(self) -> None:
         """The new text stays."""
         before = self.path / _BEFORE
-        if before.is_dir():
+        if _is_folder(before):
             before.rename(self.path / _MAKING)
         shutil.rmtree(self.path / _MAKING, ignore_errors=True)
 
     def mend(self) -> None:
         """Take a text back that was not kept, for instance because the agent was killed."""
         before = self.path / _BEFORE
-        if not before.is_dir():
+        if not _is_folder(before):
             return
-        text, env = ((before / name).read_bytes() if (before / name).is_file() else None for name in (FILE, ENV))
+        text, env = (_read(before / name, most) for name, most in _MOST.items())
         self._write(text, env)
         self.keep()
 
@@ -86,9 +91,22 @@ def mend_all(root: Path) -> None:
             StackFolder(root, folder.name).mend()
 
 
-def _read(path: Path, most: int) -> str | None:
+def _is_plain(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return file.read(most).decode("utf-8", "replace")
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _read(path: Path, most: int) -> bytes | None:
+    """What stands in a plain file, so much of it; None for anything else."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(handle, "rb") as file:  # noqa: PTH123 - the descriptor carries flags
+            return file.read(most) if stat.S_ISREG(os.fstat(handle).st_mode) else None
     except OSError:
         return None

@@ -128,6 +128,37 @@ def test_values_of_the_text_are_masked_where_their_names_say_that_they_are_secre
     assert found == ["hunter-two"]
 
 
+def test_values_of_the_text_are_masked_wherever_they_stand() -> None:
+    written = """
+x-common: &common
+  DB_PASSWORD: of-an-anchor
+x-base: &base
+  environment: [SMTP_PASSWORD=of-a-base]
+services:
+  web:
+    <<: *base
+    image: a
+    build: {args: {NPM_TOKEN: of-a-build}}
+    labels: ["app.secret=of-a-label"]
+  db:
+    image: a
+    environment: {<<: *common, API_TOKEN: of-the-db}
+  db2:
+    image: a
+    environment: {<<: *common, API_TOKEN: of-another, LANG: en_GB}
+"""
+    check_text(written, None)
+    found = secrets_of(written, None)
+    assert sorted(found) == [
+        *("of-a-base", "of-a-build", "of-a-label", "of-an-anchor", "of-another", "of-the-db"),
+    ]
+
+
+@pytest.mark.parametrize("brackets", ["[" * 100_000, "[" * 100_000 + "]" * 100_000, "{a: " * 50_000])
+def test_a_text_that_somebody_nested_without_end_on_the_host_ends_no_agent(brackets: str) -> None:
+    assert secrets_of(f"services: {brackets}", "A=b-value\n") == ["b-value"]
+
+
 @pytest.mark.parametrize("text", ["", "services: [", "services: {web: 3}", "- a"])
 def test_a_text_that_cannot_be_read_has_the_secrets_of_its_env_file_alone(text: str) -> None:
     assert secrets_of(text, "A=b-value\n") == ["b-value"]

@@ -58,16 +58,16 @@ def check_text(text: str, env: str | None) -> None:
 
 
 def secrets_of(text: str, env: str | None) -> list[str]:
-    """The values that no log may show: all of ``.env``, and those of the compose file whose names say so."""
+    """The values that no log may show: all of ``.env``, and those of the compose file whose names say so, wherever in
+    it they stand: variables may be merged from elsewhere, and builds, labels and configs hold secrets as well."""
     found = list(_env_values(env or ""))
     try:
-        services = _member(yaml.compose(text, Loader=_LOADER), "services")
-    except (yaml.YAMLError, ValueError):
+        _check_bounds(text)  # what stands on a host's disk was not looked at by anybody
+        root = yaml.compose(text, Loader=_LOADER)
+    except (ConfigError, yaml.YAMLError, ValueError):
         return found
-    if isinstance(services, yaml.MappingNode):
-        for _, service in services.value:
-            found += secret_values(dict(_environment(_member(service, "environment"))))
-    return found
+    named = dict.fromkeys(_named_values(root))
+    return found + [value for name, value in named for value in secret_values({name: value})]
 
 
 def _check_plain(text: str, what: str, most: int) -> None:
@@ -141,14 +141,25 @@ def _member(node: Any, name: str) -> Any:
     return None
 
 
-def _environment(node: Any) -> Iterator[tuple[str, str]]:
-    """The variables of a service, in either of the two spellings."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode):
-                yield key.value, value.value
-    elif isinstance(node, yaml.SequenceNode):
-        for one in node.value:
-            if isinstance(one, yaml.ScalarNode):
-                name, _, value = one.value.partition("=")
-                yield name, value
+def _named_values(root: Any) -> Iterator[tuple[str, str]]:
+    """Every name with its value: those of mappings, and ``NAME=value`` in lists. Aliases are looked at once."""
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode):
+                    yield key.value, value.value
+                else:
+                    waiting.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            for one in node.value:
+                if isinstance(one, yaml.ScalarNode):
+                    name, equals, value = one.value.partition("=")
+                    if equals:
+                        yield name, value
+                else:
+                    waiting.append(one)
