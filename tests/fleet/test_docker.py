@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from lastgood.fleet import docker
-from lastgood.fleet.docker import stack_state, stacks_of
+from lastgood.fleet.docker import stacks_of
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import Unlearnable, learn
+from lastgood.fleet.standing import stack_state
 from lastgood.model import fact
 from lastgood.model.docker import Container, ContainerState, Ending, EngineState, Health, StackState
 from lastgood.model.job import Outcome

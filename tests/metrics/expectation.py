@@ -19,6 +19,7 @@ from lastgood.metrics.text import Format
 from lastgood.model.job import RunKind
 from lastgood.model.repository import Probe
 from lastgood.model.source import last_good
+from tests.metrics.docked import told_of_docker
 
 Key = tuple[str, frozenset[tuple[str, str]]]
 Samples = dict[Key, float]
@@ -72,6 +73,7 @@ def expected(view: FleetView, facts: OwnFacts) -> Samples:
     _sources(page, view)
     _repositories(page, view)
     _agents(page, view)
+    told_of_docker(page.put, view, facts)
     _own(page, facts)
     return page
 

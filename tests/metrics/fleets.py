@@ -38,6 +38,7 @@ from tests.builders import (
     some_evidence,
     some_repository_evidence,
 )
+from tests.metrics.docked import put_docker
 
 OWN = OwnFacts(
     build=Build(version="1.2.3", commit="0123abcd", python="3.11.2", compression="isal 1.7.2"),
@@ -74,6 +75,8 @@ OWN = OwnFacts(
         sent_at=NOW - timedelta(hours=3),
         send_failures=2,
     ),
+    requests={"GET 200 /api/v1/hosts/{host_id}": 12, "other 405 unmatched": 1, "GET 101 /ws/agent": 3},
+    alerts_fired={"critical/backup_failed": 2, "warning/host_offline": 0},
     quarantine_rows=1,
     evaluated_at=NOW,
     metrics_public=False,
@@ -144,6 +147,7 @@ def twelve_hosts() -> FleetView:
         (RunKind.UPDATE, Status.CANCELLED, 0.0),
     ):
         fleet.durations.observe(kind, status, seconds)
+    put_docker(fleet)
     return fleet.view()
 
 

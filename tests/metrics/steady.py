@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lastgood.fleet.coverage import touched
 from lastgood.fleet.learn import Changes
 from lastgood.metrics import VOCABULARIES
-from lastgood.metrics.entities import instant, upkeep_of
+from lastgood.metrics.entities import instant, rows_touched
 from lastgood.metrics.own_facts import Build, OwnFacts
 from lastgood.metrics.pack import PACKER, Packer
 from lastgood.metrics.page import Made, Page, Wanted, shard_of
@@ -41,11 +40,8 @@ class Steady:
         self.pages = Page(vocabularies, columns, shards, packer, rows_a_part)
 
     def changed(self, changes: Changes) -> None:
-        self.reading.changed("host", changes.hosts)
-        self.reading.changed("source", changes.sources)
-        self.reading.changed("repository", changes.repositories)
-        self.reading.changed("upkeep", upkeep_of(changes.repositories))
-        self.reading.changed("docker", touched(self.moment, changes))
+        for kind, ids in rows_touched(self.moment, changes):
+            self.reading.changed(kind, ids)
 
     def made(self, wanted: Wanted) -> Made:
         self.reading.begin(wanted.names, self.moment)

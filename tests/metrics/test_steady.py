@@ -198,7 +198,8 @@ class Life:
             assert sum(map(len, shards)) == len(model)
             assert {series: value for shard in shards for series, value in shard.items()} == model
         counters = {s: value for s, value in model.items() if s[0].endswith(("_total", "_bucket", "_count", "_sum"))}
-        gauges = ("rm_hosts_total", "rm_host_snapshot_count")
+        gauges = ("rm_hosts_total", "rm_host_snapshot_count", "dockmesh_hosts_total")
+        gauges += ("dockmesh_stacks_total", "dockmesh_containers_total")
         fell = {
             series: (self.counters[series], value)
             for series, value in counters.items()

@@ -1,4 +1,4 @@
-"""What agents saw of their Docker engines: facts -> fleet, and the state of containers' stacks.
+"""What agents saw of their Docker engines: facts -> fleet, and the stacks of a host.
 
 Called by ``learn``; pages and metrics ask ``stacks_of``. The one rule: a survey replaces all that was known of an
 engine's containers and volumes, and while the engine or its host is away the last one stays as it was, with its time.
@@ -6,23 +6,20 @@ engine's containers and volumes, and while the engine or its host is away the la
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lastgood.fleet.changes import Changes, Unlearnable, known
 from lastgood.fleet.fleet import Fleet, FleetView
+from lastgood.fleet.standing import by_project, stack_state
 from lastgood.fleet.subjects import subjects_of
 from lastgood.model import fact
 from lastgood.model.docker import (
-    Container,
-    ContainerState,
     DockerHost,
-    Ending,
     Engine,
     EngineState,
     Exclusion,
-    Health,
     Sighting,
     Stack,
     StackState,
@@ -35,8 +32,6 @@ GONE_FOR = timedelta(days=7)
 """A place of data that was away for less is still the same: containers are removed and made anew."""
 
 MOST_SIGHTINGS = 4_000
-_SIGNALLED = frozenset({130, 137, 143})
-"""Exit codes of processes that a signal ended: what a stop looks like where nobody saw who asked for it."""
 
 
 def inventory_listed(fleet: Fleet, told: fact.InventoryListed, changes: Changes) -> None:
@@ -53,6 +48,7 @@ def inventory_listed(fleet: Fleet, told: fact.InventoryListed, changes: Changes)
         exclusions=() if before is None else before.exclusions,
     )
     fleet.subjects_of_host[told.host_id] = subjects
+    fleet.count_docker(told.host_id)
     changes.docker.add(told.host_id)
 
 
@@ -70,6 +66,7 @@ def engine_reported(fleet: Fleet, told: fact.EngineReported, changes: Changes) -
     else:
         after = replace(before, engine=told.engine, engine_at=told.seen_at)
     fleet.docker[told.host_id] = after
+    fleet.count_docker(told.host_id)
     changes.docker.add(told.host_id)
 
 
@@ -89,7 +86,24 @@ def drop_of_host(fleet: Fleet, host_id: str, changes: Changes) -> None:
     """The host is removed, or wants its engine looked at no more."""
     fleet.subjects_of_host.pop(host_id, None)
     if fleet.docker.pop(host_id, None) is not None:
+        fleet.count_docker(host_id)
         changes.docker.add(host_id)
+
+
+def degraded_because(view: FleetView | Fleet, host_id: str) -> str | None:
+    """Why a host whose agent is online is degraded, in a sentence; None if it is well."""
+    presence, held = view.presence_of(host_id), view.docker.get(host_id)
+    if presence.refuses_orders:
+        return "Its agent refuses a part of its orders."
+    if presence.is_skewed:
+        return f"Its clock and the hub's differ by {abs(presence.clock_offset_seconds or 0):.0f} s."
+    return None if held is None else trouble(held.engine)
+
+
+def is_reachable(view: FleetView | Fleet, host_id: str) -> bool:
+    """Whether its engine can be asked at present: else what was seen last is all that is known."""
+    held = view.docker.get(host_id)
+    return held is not None and view.online.get(host_id) is True and held.engine.state is EngineState.UP
 
 
 def trouble(engine: Engine) -> str | None:
@@ -106,13 +120,9 @@ def trouble(engine: Engine) -> str | None:
 def stacks_of(view: FleetView | Fleet, host_id: str) -> tuple[Stack, ...]:
     """The stacks of a host by name: those that have containers, and those whose last deploy failed."""
     held = view.docker.get(host_id)
-    deployed = view.deployed_on_host.get(host_id, ())
-    failed = {project for project in deployed if view.deploys[host_id, project].failed}
-    projects: dict[str, list[Container]] = {project: [] for project in failed}
-    reachable = held is not None and view.online.get(host_id) is True and held.engine.state is EngineState.UP
-    for one in () if held is None else held.inventory.containers:
-        if one.project is not None:
-            projects.setdefault(one.project, []).append(one)
+    failed = view.failed_deploys(host_id)
+    projects = by_project(() if held is None else held.inventory.containers, failed)
+    reachable = is_reachable(view, host_id)
     made = []
     for name in sorted(projects):
         state, reason = stack_state(projects[name], deploy_failed=name in failed)
@@ -122,56 +132,6 @@ def stacks_of(view: FleetView | Fleet, host_id: str) -> tuple[Stack, ...]:
             Stack(host_id=host_id, project=name, state=state, containers=tuple(projects[name]), reason=reason)
         )
     return tuple(made)
-
-
-def stack_state(
-    containers: Collection[Container], *, deploy_failed: bool = False, expected: Iterable[str] = ()
-) -> tuple[StackState, str | None]:
-    """The state of a stack and a sentence that says why it is not well. ``expected`` are services it should have."""
-    for one in containers:
-        wrong = wrong_of(one)
-        if wrong is not None:
-            return StackState.ERROR, f"{one.name} {wrong}."
-    if deploy_failed:
-        return StackState.ERROR, "Its last deploy failed."
-    absent = sorted(set(expected) - {one.service for one in containers if one.service is not None})
-    up = [one for one in containers if one.state in (ContainerState.RUNNING, ContainerState.PAUSED)]
-    down = [one for one in containers if one not in up and not is_completed(one)]
-    if up and (absent or down):
-        names = ", ".join([*absent, *(one.service or one.name for one in down)][:5])
-        return StackState.PARTIAL, f"Not running: {names}."
-    if up and all(one.state is ContainerState.PAUSED for one in up):
-        return StackState.PAUSED, None
-    if up or (containers and not down and not absent):
-        return StackState.RUNNING, None
-    return StackState.STOPPED, None
-
-
-def is_completed(one: Container) -> bool:
-    """Whether it has done its work and is not meant to go on."""
-    once = one.restart_policy in ("", "no", "on-failure")
-    # A service that somebody stopped may end with 0 as well.
-    return one.state is ContainerState.EXITED and one.exit_code == 0 and once and one.ending is not Ending.ASKED
-
-
-def wrong_of(one: Container) -> str | None:
-    """What is wrong with a container, in words that follow its name; None if nothing is."""
-    if one.state is ContainerState.DEAD:
-        return "is dead, its engine could not remove it"
-    if one.state is ContainerState.RESTARTING:
-        return "restarts again and again" if one.is_looping else "restarts"
-    if one.oom_killed and one.state is ContainerState.EXITED:
-        return "ran out of memory"
-    if one.is_looping:
-        return f"crashed {one.crashes} times lately"
-    if one.health is Health.UNHEALTHY and one.state is ContainerState.RUNNING:
-        return "is unhealthy"
-    if one.state is ContainerState.EXITED and one.exit_code not in (0, None):
-        if one.ending in (Ending.ASKED, Ending.ENGINE):
-            return None
-        if one.ending is Ending.CRASHED or one.exit_code not in _SIGNALLED:
-            return f"ended with exit code {one.exit_code}"
-    return None
 
 
 def _sightings(

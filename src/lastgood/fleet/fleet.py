@@ -8,11 +8,12 @@ same order give the same fleet; nothing of presence or the clock may leak into w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from lastgood.fleet.durations import Durations
+from lastgood.fleet.standing import Counts, counts
 from lastgood.fleet.subjects import subjects_of
 from lastgood.model.alert import Alert, AlertKey, Severity
 from lastgood.model.collected import CollectorHealth
@@ -45,14 +46,25 @@ class Judging:
     collectors: dict[str, CollectorHealth] = field(default_factory=dict)
     """How each configured collector fares, by name; its timetable tells."""
     hosts_online: int = 0
-    """How many of ``online`` are; kept by the two functions below, so that nobody has to count."""
+    """How many of ``online`` are; kept by the functions below, so that nobody has to count."""
+    degraded: set[str] = field(default_factory=set)
+    """Those of the hosts that are online which are not well."""
 
     def tell_online(self, host_id: str, online: bool) -> None:
         self.hosts_online += online - self.online.get(host_id, False)
         self.online[host_id] = online
+        if not online:
+            self.degraded.discard(host_id)
+
+    def tell_degraded(self, host_id: str, degraded: bool) -> None:
+        if degraded and self.online.get(host_id):
+            self.degraded.add(host_id)
+        else:
+            self.degraded.discard(host_id)
 
     def forget_host(self, host_id: str) -> None:
         self.hosts_online -= self.online.pop(host_id, False)
+        self.degraded.discard(host_id)
         self.presence.pop(host_id, None)
 
 
@@ -93,6 +105,8 @@ class Fleet:
         """Project -> the hosts on which a stack of that name was deployed."""
         self.subjects_of_host: dict[str, tuple[Subject, ...]] = {}
         """Host id -> the volumes and bind mounts of its containers."""
+        self.docker_counts: dict[str, Counts] = {}
+        """Host id -> how many of its containers and stacks are in which state; of hosts that have any to tell of."""
 
         self.judging = Judging()
 
@@ -128,6 +142,18 @@ class Fleet:
             for host_id, one in self.docker.items()
             if one.listed_at is not None
         }
+        self.docker_counts = {}
+        for host_id in {*self.docker, *self.deployed_on_host}:
+            self.count_docker(host_id)
+
+    def count_docker(self, host_id: str) -> None:
+        """Count the containers and stacks of one host anew."""
+        held, failed = self.docker.get(host_id), self.failed_deploys(host_id)
+        listed = held is not None and held.listed_at is not None
+        if listed or failed:
+            self.docker_counts[host_id] = counts(held.inventory.containers if listed and held else None, failed)
+        else:
+            self.docker_counts.pop(host_id, None)
 
     # What faces, rules and the judge ask; FleetView answers the same.
 
@@ -142,6 +168,10 @@ class Fleet:
     @property
     def hosts_online(self) -> int:
         return self.judging.hosts_online
+
+    @property
+    def degraded(self) -> Set[str]:
+        return self.judging.degraded
 
     @property
     def repository_states(self) -> Mapping[str, RepositoryState]:
@@ -172,6 +202,10 @@ class Fleet:
     def presence_of(self, host_id: str | None) -> Presence:
         return self.judging.presence.get(host_id or "", ABSENT)
 
+    def failed_deploys(self, host_id: str) -> list[str]:
+        """The projects on a host whose last deploy failed."""
+        return [one for one in self.deployed_on_host.get(host_id, ()) if self.deploys[host_id, one].failed]
+
     def repositories_of_host(self, host_id: str) -> list[str]:
         """The repositories into which this host's sources go, each once, that of the oldest source first."""
         sources = self.sources
@@ -197,6 +231,7 @@ class Fleet:
             deployed_hosts=self.deployed_hosts.copy(),
             docker=self.docker.copy(),
             subjects_of_host=self.subjects_of_host.copy(),
+            docker_counts=self.docker_counts.copy(),
             counters=self.counters.copy(),
             sources_of_host=self.sources_of_host.copy(),
             sources_of_repository=self.sources_of_repository.copy(),
@@ -208,6 +243,7 @@ class Fleet:
             states=judging.states.copy(),
             online=judging.online.copy(),
             hosts_online=judging.hosts_online,
+            degraded=frozenset(judging.degraded),
             repository_states=judging.repository_states.copy(),
             collectors=judging.collectors.copy(),
             blind_until=judging.blind_until,
@@ -235,6 +271,7 @@ class FleetView:
     deployed_hosts: Mapping[str, tuple[str, ...]]
     docker: Mapping[str, DockerHost]
     subjects_of_host: Mapping[str, tuple[Subject, ...]]
+    docker_counts: Mapping[str, Counts]
     counters: Mapping[str, int]
     sources_of_host: Mapping[str, tuple[str, ...]]
     sources_of_repository: Mapping[str, tuple[str, ...]]
@@ -246,6 +283,7 @@ class FleetView:
     states: Mapping[str, State]
     online: Mapping[str, bool]
     hosts_online: int
+    degraded: Set[str]
     repository_states: Mapping[str, RepositoryState]
     collectors: Mapping[str, CollectorHealth]
     blind_until: datetime | None
@@ -259,6 +297,10 @@ class FleetView:
 
     def presence_of(self, host_id: str | None) -> Presence:
         return self.presence.get(host_id or "", ABSENT)
+
+    def failed_deploys(self, host_id: str) -> list[str]:
+        """The projects on a host whose last deploy failed."""
+        return [one for one in self.deployed_on_host.get(host_id, ()) if self.deploys[host_id, one].failed]
 
     def repositories_of_host(self, host_id: str) -> list[str]:
         """The repositories into which this host's sources go, each once, that of the oldest source first."""

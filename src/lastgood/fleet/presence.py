@@ -1,7 +1,7 @@
 """What connections and heartbeats say about hosts: who is there, and until when we would have known of any run.
 
 ``hub/session.py`` tells, the judge reads. Held in memory beside the facts, never one of them. Each function answers
-whether ``connected``, ``synced`` or the clock's being wrong changed, which is when the host must be judged again;
+whether ``connected``, ``synced``, its obedience or the clock's being wrong changed: then the host is judged again;
 plain life signs only move instants. The one rule: no instant ever goes back by itself, whatever the wall clock does;
 ``put_back`` is for whoever knows that the clock was wrong.
 """
@@ -15,7 +15,17 @@ from lastgood.fleet.fleet import Judging
 from lastgood.fleet.judge import OFFLINE_AFTER
 from lastgood.model.host import ABSENT, Presence
 
-__all__ = ["OFFLINE_AFTER", "connected", "disconnected", "doubted", "heard", "put_back", "remembered", "synced"]
+__all__ = [
+    "OFFLINE_AFTER",
+    "connected",
+    "disconnected",
+    "doubted",
+    "heard",
+    "ordered",
+    "put_back",
+    "remembered",
+    "synced",
+]
 
 
 def connected(judging: Judging, host_id: str, at: datetime) -> bool:
@@ -39,7 +49,7 @@ def heard(
     before = judging.presence.get(host_id, ABSENT)
     if not before.connected:
         return False
-    offset, trip = before.clock_offset_seconds, before.round_trip_seconds
+    offset, trip, trips = before.clock_offset_seconds, before.round_trip_seconds, before.round_trips
     after = Presence(
         connected=True,
         synced=before.synced,
@@ -47,6 +57,8 @@ def heard(
         observed_at=before.observed_at,
         clock_offset_seconds=offset if clock_offset_seconds is None else clock_offset_seconds,
         round_trip_seconds=trip if round_trip_seconds is None else round_trip_seconds,
+        round_trips=trips if round_trip_seconds is None else trips.with_one(round_trip_seconds),
+        refuses_orders=before.refuses_orders,
     )
     if after.synced:
         after = replace(after, observed_at=_later(before.observed_at, at - after.behind))
@@ -61,6 +73,15 @@ def synced(judging: Judging, host_id: str, at: datetime, in_step: bool) -> bool:
         return False
     observed_at = _later(before.observed_at, at - before.behind) if in_step else before.observed_at
     judging.presence[host_id] = replace(before, synced=in_step, observed_at=observed_at)
+    return True
+
+
+def ordered(judging: Judging, host_id: str, *, refuses: bool) -> bool:
+    """The agent said whether it can follow all of its newest orders."""
+    before = judging.presence.get(host_id, ABSENT)
+    if before.refuses_orders == refuses:
+        return False
+    judging.presence[host_id] = replace(before, refuses_orders=refuses)
     return True
 
 

@@ -229,6 +229,8 @@ class _Session:
                 case Applied():
                     self._life_sign()
                     self._connection.applied, self._connection.refused = frame.version, frame.refused
+                    if presence.ordered(seams.judging, host_id, refuses=bool(frame.refused)):
+                        seams.presence_changed(host_id)
                 case DeployWords():
                     self._life_sign()
                     seams.roster.words.told(host_id, frame)

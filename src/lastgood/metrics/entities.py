@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from lastgood.fleet.changes import Changes
+from lastgood.fleet.coverage import touched
 from lastgood.fleet.durations import LABELS
 from lastgood.fleet.fleet import FleetView
 from lastgood.fleet.upkeep import TASKS
 from lastgood.metrics.family import Aged, Entity, Instant, Value
 from lastgood.metrics.own_facts import OwnFacts
 from lastgood.model.alert import Severity
+from lastgood.model.docker import ContainerState, StackState
 
 SYNC = "sync"
 """A copy of a repository, which is no run of ours."""
@@ -35,6 +38,42 @@ REPOSITORY: Entity[FleetView] = Entity(
 
 DOCKER: Entity[FleetView] = Entity("docker", lambda view: sorted(view.docker), lambda view: view.docker)
 """Hosts with a container engine, by the id of the host."""
+
+
+class _Pairs(Mapping[str, object]):
+    """``thing/word`` for every thing of a mapping and every word."""
+
+    def __init__(self, things: Mapping[str, object], words: tuple[str, ...]) -> None:
+        self._things, self._words = things, words
+
+    def __getitem__(self, key: str) -> object:
+        thing_id, _, word = key.rpartition("/")
+        if word not in self._words:
+            raise KeyError(key)
+        return self._things[thing_id]
+
+    def __iter__(self) -> Iterator[str]:
+        for thing_id in self._things:
+            yield from (f"{thing_id}/{word}" for word in self._words)
+
+    def __len__(self) -> int:
+        return len(self._things) * len(self._words)
+
+
+def _paired(
+    kind: str, things: Callable[[FleetView], Mapping[str, object]], words: Iterable[str]
+) -> Entity[FleetView]:
+    told = tuple(words)
+    return Entity(kind, lambda view: sorted(_Pairs(things(view), told)), lambda view: _Pairs(things(view), told))
+
+
+CONTAINERS = _paired("host and container state", lambda view: view.docker_counts, ContainerState)
+STACKS = _paired("host and stack state", lambda view: view.docker_counts, StackState)
+"""Of hosts of whose engine something is known: others cost nothing."""
+
+RESULTS = ("error", "ok")
+DEPLOYED = _paired("stack and result", lambda view: view.deployed_hosts, RESULTS)
+"""Stacks by their name alone, whatever hosts they are on."""
 
 
 class _Upkeep(Mapping[str, object]):
@@ -74,6 +113,21 @@ def upkeep_of(repository_ids: Iterable[str]) -> list[str]:
     return [f"{repository_id}/{task}" for repository_id in repository_ids for task in (*TASKS, SYNC)]
 
 
+def rows_touched(moment: Any, changes: Changes) -> Iterator[tuple[str, Iterable[str]]]:
+    """The kinds of which some have rows of their own, with the ids of those that may be told otherwise now."""
+    yield HOST.kind, changes.hosts
+    yield SOURCE.kind, changes.sources
+    yield REPOSITORY.kind, changes.repositories
+    yield UPKEEP.kind, upkeep_of(changes.repositories)
+    yield DOCKER.kind, touched(moment, changes)
+    counted = changes.docker | {host_id for host_id, _ in changes.stacks}
+    counted |= changes.hosts & moment.docker_counts.keys()
+    yield CONTAINERS.kind, [f"{host_id}/{state}" for host_id in counted for state in ContainerState]
+    yield STACKS.kind, [f"{host_id}/{state}" for host_id in counted for state in StackState]
+    yield DEPLOYED.kind, [f"{project}/{result}" for _, project in changes.stacks for result in RESULTS]
+
+
+HOST_STATUS: Entity[FleetView] = Entity("status", lambda _view: ("degraded", "offline", "online"))
 SEVERITY: Entity[FleetView] = Entity("severity", lambda _view: sorted(Severity))
 COLLECTOR: Entity[OwnFacts] = Entity("collector", lambda facts: sorted(facts.collectors))
 
@@ -81,6 +135,9 @@ ACTION: Entity[OwnFacts] = Entity(
     "action", lambda facts: () if facts.audit is None else tuple(sorted(facts.audit.entries))
 )
 """What the audit log knows to be done."""
+
+REQUEST: Entity[OwnFacts] = Entity("method, path and status", lambda facts: sorted(facts.requests or ()))
+FIRED: Entity[OwnFacts] = Entity("severity and rule", lambda facts: sorted(facts.alerts_fired or ()))
 
 CHANNEL: Entity[OwnFacts] = Entity("channel", lambda facts: sorted(facts.channels))
 

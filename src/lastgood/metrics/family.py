@@ -74,7 +74,7 @@ class Aged(Generic[V]):
     """
 
     base: Callable[[V, str], object]
-    told: Callable[[Instant, Any], int | None]
+    told: Callable[[Instant, Any], int | Histogram | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,7 +134,8 @@ class ProcessFacts:
 class OwnFacts:
     """One moment of the running process. ``quarantine_rows`` is how many facts lie in quarantine now.
 
-    ``collectors`` are by collector and probe, as ``pbs/NAME/fast``.
+    ``collectors`` are by collector and probe, as ``pbs/NAME/fast``. ``requests`` were answered since this process
+    began, by ``METHOD STATUS PATH`` where the path is the route's; ``alerts_fired`` by ``severity/rule`` since ever.
     """
 
     build: Build
@@ -151,3 +152,5 @@ class OwnFacts:
     heartbeat: HeartbeatFacts | None = None
     hub_backup_at: datetime | None = None
     audit: AuditFacts | None = None
+    requests: Mapping[str, int] | None = None
+    alerts_fired: Mapping[str, int] | None = None

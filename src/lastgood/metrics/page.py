@@ -110,7 +110,7 @@ class Page:
                 if family.entity.things is not None and family.aged is None:
                     stand, column = self._column[family.name]
                     for parts in self._parts[stand]:
-                        parts.segment(column)
+                        parts.segment(column, wanted.format)
 
     def _is_still(self, vocabulary: Vocabulary) -> bool:
         if vocabulary.own or vocabulary.collected is not None:
@@ -209,9 +209,9 @@ class _Making:
         shards = self._page._parts[stand]
         for parts in shards if self._wanted.shard is None else [shards[self._wanted.shard]]:
             if family.aged is None:
-                segment = parts.segment(column)
+                segment = parts.segment(column, self._wanted.format)
             else:
-                segment = parts.aged_segment(column, self._now)
+                segment = parts.aged_segment(column, self._now, self._wanted.format)
                 self.rendered += len(parts)
                 self.moves = True
             self.parts += len(parts)

@@ -1,22 +1,23 @@
 """The rows of one kind of thing, kept as parts of some 24: what changed is made anew, all else is used again.
 
 Comes in: one row at a time, as ``metrics/reading.py`` captured it. Goes out: one deflated segment a family. Rows
-stand in the order of their ids whatever came first, so the text is that of ``metrics/text.py`` from nothing. The one
-rule: a piece is thrown away exactly when a line of it really differs. Owned by one thread.
+stand in the order of their ids whatever came first, so the text is that of ``metrics/text.py`` from nothing. Those
+of histograms are kept twice, since each format spells their bounds in its own way. The one rule: a piece is thrown
+away exactly when a line of it really differs. Owned by one thread.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from operator import add
 from typing import Any, NamedTuple
 
-from lastgood.metrics.family import Family, Instant, Type
+from lastgood.metrics.family import Family, Histogram, Instant, Type
 from lastgood.metrics.pack import NOTHING, Packer, Piece, Strung
-from lastgood.metrics.text import label_text, tail
+from lastgood.metrics.text import Format, bucket_rows, edges, label_text, tail
 
 ROWS_A_PART = 24
 """Fewer cost more bytes on the way, more cost more work for one changed line; measured at 100,000 hosts."""
@@ -49,7 +50,7 @@ class Columns:
             family.value if family.aged is None else family.aged.base for family in families
         )
         for family in families:
-            if family.type is Type.HISTOGRAM or family.labels is None:
+            if family.labels is None:
                 raise ValueError(f"the metric family {family.name!r} cannot have a row for each {family.entity.kind}")
 
     def read(self, moment: Any, thing_id: str) -> Row:
@@ -76,12 +77,13 @@ class Parts:
         self._columns, self._packer, self._most = columns, packer, rows_a_part
         self._names = [family.name for family in columns.families]
         self._aged = [family.aged for family in columns.families]
+        self._edges = [_edges(family) for family in columns.families]
         self._parts: list[_Part] = []
         self._firsts: list[str] = []
         self._stale: dict[_Part, set[int]] = {}
         self._kept = {column for column, aged in enumerate(self._aged) if aged is None}
         """The columns of which pieces are kept; also what is stale of a part of which all is."""
-        self._pieces = [Strung(packer) for _ in self._names]
+        self._pieces = [{format_: Strung(packer) for format_ in held} for held in self._edges]
 
     # --- rows come and go ---------------------------------------------------------------------------------------
 
@@ -160,14 +162,18 @@ class Parts:
     def _place(self, index: int, part: _Part) -> None:
         self._parts.insert(index, part)
         self._firsts.insert(index, part.ids[0] if part.ids else "")
-        for strung in self._pieces:
+        for strung in self._strung():
             strung.insert(index)
 
     def _drop(self, index: int) -> None:
         self._stale.pop(self._parts.pop(index), None)
         del self._firsts[index]
-        for strung in self._pieces:
+        for strung in self._strung():
             strung.remove(index)
+
+    def _strung(self) -> Iterator[Strung]:
+        for held in self._pieces:
+            yield from held.values()
 
     # --- lines ----------------------------------------------------------------------------------------------------
 
@@ -179,7 +185,7 @@ class Parts:
         ]
 
     def _tail(self, column: int, value: Any) -> Any:
-        if value is None or self._aged[column] is not None:
+        if value is None or self._aged[column] is not None or isinstance(value, Histogram):
             return value
         if isinstance(value, int):
             return _SMALL[value] if 0 <= value < len(_SMALL) else f" {+value}\n"
@@ -202,43 +208,57 @@ class Parts:
         for part, columns in self._stale.items():
             index = bisect_right(self._firsts, part.ids[0]) - 1
             for column in columns:
-                self._pieces[column].replace(index, self._packer.piece(self._text(part, column)))
+                for format_, strung in self._pieces[column].items():
+                    strung.replace(index, self._packer.piece(self._text(part, column, format_)))
             rendered += len(columns)
         self._stale.clear()
         return rendered
 
-    def _text(self, part: _Part, column: int) -> bytes:
+    def _text(self, part: _Part, column: int, format_: Format | None) -> bytes:
         name, labels = self._names[column], part.labels[self._columns.group_of[column]]
         tails = part.tails[column]
+        if format_ is not None:
+            return self._histograms(column, labels, tails, format_)
         if None in tails:
             labels, tails = list(compress(labels, tails)), list(filter(None, tails))
         return (name + name.join(map(add, labels, tails))).encode() if tails else b""
 
-    def segment(self, column: int) -> Piece:
+    def _histograms(
+        self, column: int, labels: list[str], values: Iterable[Histogram | None], format_: Format
+    ) -> bytes:
+        name, texts = self._names[column], self._edges[column][format_]
+        told = zip(labels, values, strict=True)
+        return "".join([bucket_rows(name, label, value, texts) for label, value in told]).encode()
+
+    def segment(self, column: int, format_: Format = Format.TEXT) -> Piece:
         """All rows of a family that is not aged, after ``refresh``."""
-        return self._pieces[column].joined()
+        held = self._pieces[column]
+        return held[format_ if format_ in held else None].joined()
 
     def __len__(self) -> int:
         """Of how many parts a segment is made."""
         return len(self._parts)
 
-    def aged_segment(self, column: int, now: Instant | None) -> Piece:
+    def aged_segment(self, column: int, now: Instant | None, format_: Format = Format.TEXT) -> Piece:
         """An aged family at this instant; nothing of it is kept but the text around the numbers."""
         if now is None:
             return NOTHING
         pieces = []
         for start in range(0, len(self._parts), PARTS_AT_ONCE):
             some = self._parts[start : start + PARTS_AT_ONCE]
-            pieces.append(self._packer.piece(b"".join([self._aged_text(part, column, now) for part in some])))
+            text = b"".join([self._aged_text(part, column, now, format_) for part in some])
+            pieces.append(self._packer.piece(text))
         return self._packer.join(pieces)
 
-    def _aged_text(self, part: _Part, column: int, now: Instant) -> bytes:
+    def _aged_text(self, part: _Part, column: int, now: Instant, format_: Format) -> bytes:
         """The numbers set into the kept text of the part; a part with an absent row is written line by line."""
         aged = self._aged[column]
         assert aged is not None
         told = aged.told
-        values = [None if base is None else told(now, base) for base in part.tails[column]]
+        values: list[Any] = [None if base is None else told(now, base) for base in part.tails[column]]
         name, labels = self._names[column], part.labels[self._columns.group_of[column]]
+        if format_ in self._edges[column]:
+            return self._histograms(column, labels, values, format_)
         if None in values:
             lines = [
                 f"{name}{label} {value}\n" for label, value in zip(labels, values, strict=True) if value is not None
@@ -249,6 +269,13 @@ class Parts:
             template = "".join([f"{name}{label} ".replace("%", "%%") + "%d\n" for label in labels]).encode()
             part.templates[column] = template
         return template % tuple(values)
+
+
+def _edges(family: Family[Any]) -> dict[Format | None, list[str]]:
+    """The bucket bounds of a histogram, which each format spells its own way; rows of others are the same in both."""
+    if family.type is not Type.HISTOGRAM:
+        return {None: []}
+    return {format_: edges(family.bounds, format_) for format_ in Format}
 
 
 def _lists(part: _Part) -> list[list[Any]]:

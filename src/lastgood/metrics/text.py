@@ -101,8 +101,10 @@ def rows(family: Family[Any], moment: object, ids: Sequence[str], labels: Sequen
     """The sample lines of these entities; ``labels`` are their label texts."""
     name, value = family.name, family.value
     if family.type is Type.HISTOGRAM:
-        edges = [bound_text(bound, format_) for bound in (*family.bounds, math.inf)]
-        return "".join(_buckets(name, label, value(moment, i), edges) for i, label in zip(ids, labels, strict=True))
+        texts = edges(family.bounds, format_)
+        return "".join(
+            bucket_rows(name, label, value(moment, i), texts) for i, label in zip(ids, labels, strict=True)
+        )
     # Written in place for integers, which nearly all values are; the plus makes 1 of True.
     return "".join(
         [
@@ -113,7 +115,12 @@ def rows(family: Family[Any], moment: object, ids: Sequence[str], labels: Sequen
     )
 
 
-def _buckets(name: str, label: str, value: Value, edges: Sequence[str]) -> str:
+def edges(bounds: Sequence[float], format_: Format) -> list[str]:
+    """The upper bounds of a histogram's buckets as the format spells them, +Inf and all."""
+    return [bound_text(bound, format_) for bound in (*bounds, math.inf)]
+
+
+def bucket_rows(name: str, label: str, value: Value, edges: Sequence[str]) -> str:
     """All rows of one label set together, as OpenMetrics demands: buckets, then count, then sum."""
     if not isinstance(value, Histogram):
         return ""

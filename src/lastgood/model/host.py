@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +38,32 @@ class Host:
     """Alerts that open on it before then are snoozed: a laptop on holiday."""
 
 
+TRIP_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
+"""Upper bounds in seconds, inclusive, as the vocabulary of dockmesh fixes them; +Inf follows."""
+
+
+class RoundTrips(NamedTuple):
+    """How long questions to an agent were under way: the count of each bucket alone, the last for +Inf."""
+
+    buckets: tuple[int, ...] = (0,) * (len(TRIP_BOUNDS) + 1)
+    seconds: float = 0.0
+
+    def with_one(self, seconds: float) -> RoundTrips:
+        place = bisect_left(TRIP_BOUNDS, seconds)
+        buckets = (*self.buckets[:place], self.buckets[place] + 1, *self.buckets[place + 1 :])
+        return RoundTrips(buckets, self.seconds + seconds)
+
+
+NO_TRIPS = RoundTrips()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
     """What heartbeats say; held in memory, never a fact.
 
     ``observed_at`` is the last moment at which the agent was connected and owed us nothing: until then we
     would have known of any run. ``connected`` and ``synced`` together mean that we know this very moment.
+    ``round_trips`` are all since this process began. ``refuses_orders``: it said that it cannot follow all of them.
     """
 
     connected: bool = False
@@ -50,6 +72,8 @@ class Presence:
     observed_at: datetime | None = None
     clock_offset_seconds: float | None = None
     round_trip_seconds: float | None = None
+    round_trips: RoundTrips = NO_TRIPS
+    refuses_orders: bool = False
 
     @property
     def is_observing(self) -> bool:

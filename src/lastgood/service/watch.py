@@ -18,6 +18,7 @@ from lastgood.alerts import rules
 from lastgood.clock import Clock
 from lastgood.errors import StoreError
 from lastgood.fleet import presence
+from lastgood.fleet.docker import degraded_because
 from lastgood.fleet.fleet import START_GRACE, Fleet
 from lastgood.fleet.judge import host_online, repository_state, source_state
 from lastgood.fleet.learn import Changes
@@ -93,6 +94,8 @@ class Watch:
         now = self._clock()
         for host_id in changes.hosts:
             self._judge(("host", host_id), now)
+        for host_id in changes.docker - changes.hosts:
+            self._weigh(host_id)
         for repository_id in changes.repositories:
             self._judge(("repository", repository_id), now)
         for source_id in changes.sources:
@@ -140,6 +143,7 @@ class Watch:
             else:
                 online, holds_until = host_online(fleet, entity_id, now)
                 judging.tell_online(entity_id, online)
+                self._weigh(entity_id)
                 holds_until = holds_until or self._awaited_until(entity_id, now)
         elif entity_id not in fleet.repositories:
             judging.repository_states.pop(entity_id, None)
@@ -149,6 +153,10 @@ class Watch:
             holds_until = min(holds_until or fleet.blind_until, fleet.blind_until)  # type: ignore[type-var]
         self._agenda.put(entity, holds_until)
         self._findings.judged(entity)
+
+    def _weigh(self, host_id: str) -> None:
+        """Whether a host that is online is well."""
+        self._fleet.judging.tell_degraded(host_id, degraded_because(self._fleet, host_id) is not None)
 
     def _see_again(self, entity: Entity, now: datetime) -> None:
         """A look spoke for this source among many: it says something of one that was waited for, or not known."""

@@ -52,6 +52,7 @@ from lastgood.web.faults import HANDLERS
 from lastgood.web.guard import admit
 from lastgood.web.reference import describe
 from lastgood.web.render import Json
+from lastgood.web.requests import UNMATCHED, Requests
 from lastgood.web.session import is_secure
 from lastgood.web.site import Site
 from lastgood.web.witness import Refusals, before, witness
@@ -109,10 +110,13 @@ HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
 def create_app(
-    site: Site, mounts: Mapping[str, ASGIApp] | None = None, limits: access.SignInLimits | None = None
+    site: Site,
+    mounts: Mapping[str, ASGIApp] | None = None,
+    limits: access.SignInLimits | None = None,
+    requests: Requests | None = None,
 ) -> ASGIApp:
     """The hub's ASGI application. A mount takes its path and all below it, unchanged and past the sign-in."""
-    return _Front(create_pages(site, limits or access.SignInLimits()), dict(mounts or {}))
+    return _Front(create_pages(site, limits or access.SignInLimits()), dict(mounts or {}), requests or Requests())
 
 
 def create_pages(site: Site, limits: access.SignInLimits) -> Litestar:
@@ -136,25 +140,29 @@ def create_pages(site: Site, limits: access.SignInLimits) -> Litestar:
 
 
 class _Front:
-    """Mounts before everything; HEAD answered as GET without its body; headers on every answer of ours."""
+    """Mounts before everything; HEAD answered as GET without its body; headers on every answer of ours.
 
-    def __init__(self, pages: Litestar, mounts: dict[str, ASGIApp]) -> None:
+    All that is asked is counted.
+    """
+
+    def __init__(self, pages: Litestar, mounts: dict[str, ASGIApp], requests: Requests) -> None:
         self.pages = pages
         self._mounts = mounts
+        self._count = cast(Any, requests.count)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:  # mounts know nothing of WebSockets
+        if scope["type"] == ScopeType.WEBSOCKET:  # mounts know nothing of those
+            await self._count(self.pages, scope, receive, send)
+        elif scope["type"] != ScopeType.HTTP:
             await self.pages(scope, receive, send)
-        elif (mounted := self._mounted(scope["path"])) is not None:
-            await mounted(scope, receive, send)
+        elif (prefix := self._mounted(scope["path"])) is not None:
+            path = prefix if scope["path"] == prefix else UNMATCHED
+            await self._count(self._mounts[prefix], scope, receive, send, method=scope["method"], path=path)
         else:
             await self._answer(scope, receive, send)
 
-    def _mounted(self, path: str) -> ASGIApp | None:
-        for prefix, app in self._mounts.items():
-            if path == prefix or path.startswith(prefix + "/"):
-                return app
-        return None
+    def _mounted(self, path: str) -> str | None:
+        return next((prefix for prefix in self._mounts if path == prefix or path.startswith(prefix + "/")), None)
 
     async def _answer(self, scope: Any, receive: Receive, send: Send) -> None:
         bodiless = scope["method"] == "HEAD"
@@ -175,4 +183,4 @@ class _Front:
                 message["body"] = b""
             await send(message)
 
-        await self.pages(cast(Scope, inner), receive, told)
+        await self._count(self.pages, inner, receive, told, method=scope["method"])

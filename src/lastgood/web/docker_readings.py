@@ -13,6 +13,7 @@ import msgspec
 
 from lastgood.fleet import coverage, docker
 from lastgood.fleet.fleet import FleetView
+from lastgood.fleet.standing import wrong_of
 from lastgood.model.docker import (
     Answer,
     Container,
@@ -162,7 +163,7 @@ def container_reading(one: Container) -> ContainerReading:
         oom_killed=one.oom_killed,
         recent_crashes=one.crashes,
         restart_policy=one.restart_policy,
-        wrong=docker.wrong_of(one),
+        wrong=wrong_of(one),
         mounts=[
             MountReading(
                 kind=mount.kind,

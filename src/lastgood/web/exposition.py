@@ -16,10 +16,9 @@ from typing import Any, TypeVar
 
 import structlog
 
-from lastgood.fleet.coverage import touched
 from lastgood.fleet.learn import Changes
 from lastgood.metrics import VOCABULARIES
-from lastgood.metrics.entities import instant, upkeep_of
+from lastgood.metrics.entities import instant, rows_touched
 from lastgood.metrics.family import Instant
 from lastgood.metrics.own_facts import OwnFacts, ProcessFacts
 from lastgood.metrics.pack import PACKER, Packer
@@ -97,15 +96,12 @@ class Exposition:
 
     def changed(self, changes: Changes) -> None:
         """These may be told otherwise now."""
-        stirred = changes.hosts or changes.sources or changes.repositories or changes.alerts or changes.docker
-        if self._closed or not stirred:
+        things = changes.hosts or changes.sources or changes.repositories
+        if self._closed or not (things or changes.alerts or changes.docker or changes.stacks):
             return
         self._reading.stir()
-        self._reading.changed("host", changes.hosts)
-        self._reading.changed("source", changes.sources)
-        self._reading.changed("repository", changes.repositories)
-        self._reading.changed("upkeep", upkeep_of(changes.repositories))
-        self._reading.changed("docker", touched(self._moment(), changes))
+        for kind, ids in rows_touched(self._moment(), changes):
+            self._reading.changed(kind, ids)
         self._plan_ahead()
 
     # --- asked for ------------------------------------------------------------------------------------------------

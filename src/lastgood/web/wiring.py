@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from lastgood.alerts.rules import RULES
 from lastgood.auth.gate import Gate
 from lastgood.auth.secrets import subkey
 from lastgood.config.settings import Settings
@@ -34,6 +35,7 @@ from lastgood.web.drawings import Drawings
 from lastgood.web.exposition import Exposition
 from lastgood.web.health import health_routes
 from lastgood.web.process import read_build
+from lastgood.web.requests import Requests
 from lastgood.web.scrape import Scrape
 from lastgood.web.site import Site
 from lastgood.web.targets import Targets
@@ -72,7 +74,7 @@ def gate_of(settings: Settings) -> Gate:
 
 def faces_of(service: Service) -> Faces:
     """Everything that listens on the hub's port."""
-    metrics, limits = service.settings.metrics, SignInLimits()
+    metrics, limits, requests = service.settings.metrics, SignInLimits(), Requests()
     door = Door(
         gate_of(service.settings),
         service.tokens.scrapers_exist,
@@ -85,7 +87,7 @@ def faces_of(service: Service) -> Faces:
     told = vocabularies(partial_is_success=metrics.partial_is_success)
     pages = Exposition(
         moment=lambda: service.fleet,
-        own=lambda: replace(tell_own(), scrape=scrape.facts),
+        own=lambda: replace(tell_own(), scrape=scrape.facts, requests=requests.counts),
         vocabularies=told,
         shards=metrics.shards,
         drawings=_drawings(service, told),
@@ -100,7 +102,9 @@ def faces_of(service: Service) -> Faces:
         **health_routes(lambda: _unready(service)),
     }
     return Faces(
-        app=cast(App, create_app(site_of(service), cast(Any, mounts), limits)), scrape=scrape, natrontech=profile
+        app=cast(App, create_app(site_of(service), cast(Any, mounts), limits, requests)),
+        scrape=scrape,
+        natrontech=profile,
     )
 
 
@@ -231,6 +235,14 @@ def _audit_facts(service: Service) -> AuditFacts:
     )
 
 
+def _alerts_fired(service: Service) -> Mapping[str, int]:
+    """Every rule from the start, so that the first alert is a rise; and those of earlier releases."""
+    fired = {f"{rule.severity}/{rule.id}": 0 for rule in RULES}
+    head = "alerts_fired/"
+    counters = service.fleet.counters.items()
+    return fired | {name.removeprefix(head): count for name, count in counters if name.startswith(head)}
+
+
 def _own_facts(service: Service) -> Callable[[], OwnFacts]:
     build = read_build()
 
@@ -254,6 +266,7 @@ def _own_facts(service: Service) -> Callable[[], OwnFacts]:
             heartbeat=_heartbeat_facts(service),
             hub_backup_at=service.backup_watch.made_at,
             audit=_audit_facts(service),
+            alerts_fired=_alerts_fired(service),
         )
 
     return facts
