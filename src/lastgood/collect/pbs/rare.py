@@ -1,4 +1,4 @@
-"""Every hour and every day: rights, subscription, tapes.
+"""Every hour and every day: rights, subscription, tapes, and what only the configuration tells.
 
 Comes in: permissions, subscription, drives and media. Goes out: the picture. The one rule: a list that is short for
 want of a right is told as not known, so rights are read again whenever something was refused.
@@ -7,6 +7,7 @@ want of a right is told as not known, so rights are read again whenever somethin
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -18,7 +19,9 @@ from lastgood.model.pbs import Subscription
 from lastgood.model.repository import Probe
 from lastgood.tools.pbs import shapes
 from lastgood.tools.pbs.jobs import drives_of, media_of
-from lastgood.tools.pbs.permissions import TAPE, TASKS, Need, datastore, may, missing
+from lastgood.tools.pbs.permissions import EVERYWHERE, TAPE, TASKS, Need, datastore, may, missing
+from lastgood.tools.pbs.properties import backend
+from lastgood.tools.pbs.versions import Gate
 
 DAILY = timedelta(days=1)
 MOST_NAMED = 10
@@ -41,6 +44,7 @@ class Rare:
                 self._subscribed_at = now
                 on.show(subscription=_subscription(told))
         await self._tapes(failures)
+        await self._backends(failures)
         if failures:
             raise first_of(failures)
         for report in tuple[Report, ...]():
@@ -48,7 +52,9 @@ class Rare:
 
     async def _rights(self, failures: list[CollectError], now: datetime) -> None:
         on = self._on
-        held = await on.guarded("permissions", on.api.permissions, failures)
+        held = await on.guarded(
+            "permissions", lambda: on.api.permissions(*(need.path for need in EVERYWHERE)), failures
+        )
         if held is None:
             return
         lacking = [*missing(held, on.stores), *await self._closed(failures)]
@@ -96,6 +102,16 @@ class Rare:
             on.show(media=media_of(media))
         if "tapes" in on.closed:
             on.show(drives=None, media=None)
+
+    async def _backends(self, failures: list[CollectError]) -> None:
+        """Early releases with S3 datastores tell which they are in the configuration alone."""
+        on = self._on
+        if on.api.build is None or not on.api.build.has(Gate.S3_STORES) or on.api.build.has(Gate.BACKEND_TYPE):
+            return
+        for row in await on.guarded("config", on.api.datastore_configs, failures) or ():
+            if row.name in on.stores:
+                on.put(replace(on.stores[row.name], backend=backend(row.backend)))
+        on.show()
 
 
 def _subscription(told: shapes.Subscription) -> Subscription:

@@ -45,6 +45,9 @@ TAPE = Need(TAPE_AUDIT, "/tape", below=True)
 DATASTORES = Need(DATASTORE_AUDIT, "/datastore", below=True)
 """Without it, or a right to one of them, the list of datastores is empty."""
 
+EVERYWHERE = (NODE, TASKS, REMOTES, TAPE)
+"""What every server has. A path closed by NoAccess is told nowhere, so that these are to be asked for by name."""
+
 
 def datastore(store: str) -> Need:
     """Without it capacity, groups or garbage collection are left out."""
