@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from lastgood.model.pbs import Verification
-from lastgood.tools.pbs.groups import cut, is_moved, listed, new_group, read
+from lastgood.tools.pbs.groups import cut, edge, is_moved, listed, new_group, read
 from lastgood.tools.pbs.shapes import GroupRow
 from tests.tools.pbs.rows_of import DAY, HOUR, NOW, a_group, a_line, epoch
 
@@ -123,3 +126,9 @@ def test_what_is_new_on_a_server_whose_clock_is_ahead_of_ours_is_not_of_the_futu
     assert reading.group.last_good is not None
     assert reading.misdated == frozenset()
     assert reading.group.listed_at == NOW
+
+
+@given(st.lists(st.integers(0, 40_000), min_size=1), st.data())
+def test_the_edge_of_what_is_kept_is_where_sorting_all_would_put_it(times: list[int], data: st.DataObject) -> None:
+    most = data.draw(st.integers(0, len(times) - 1))
+    assert edge(times, most) == sorted(times, reverse=True)[most]

@@ -7,6 +7,7 @@ later than the moment it was first seen.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -24,7 +25,8 @@ from lastgood.tools.pbs.shapes import LATEST, GroupRow, SnapshotRow, moment
 from lastgood.tools.pbs.upid import started_at
 
 GAPS = 8
-LEAST_INTERVAL = 3600.0
+HOUR = 3600
+LEAST_INTERVAL = float(HOUR)
 """Seconds; no group is expected more often, however closely its snapshots lie."""
 
 HABIT_STARTS = 400
@@ -172,6 +174,17 @@ def is_moved(rows: int, times: Collection[int], mark: Mark | None, told: Mark) -
     ``mark`` is what it told before that: some rows cannot be read, and count all the same.
     """
     return told != mark and (told[0] != rows or told[1] not in times)
+
+
+def edge(times: Sequence[int], most: int) -> int:
+    """The newest moment that is one too many: ``most`` of the ``times`` are later. There must be more than ``most``."""
+    # To sort them all would hold every other thread for as long as it takes.
+    hours = Counter(time // HOUR for time in times)
+    for hour in sorted(hours, reverse=True):
+        if hours[hour] > most:
+            return sorted((time for time in times if time // HOUR == hour), reverse=True)[most]
+        most -= hours[hour]
+    raise ValueError("there are not so many")
 
 
 def cut(group: Group, after: int) -> Group:

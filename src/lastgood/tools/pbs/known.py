@@ -14,7 +14,7 @@ from lastgood.config.servers import SNAPSHOT_ROWS, PbsServer
 from lastgood.model.collected import CollectedSource, SourcesTold
 from lastgood.model.pbs import Group, Job
 from lastgood.tools.pbs.attempts import attributed
-from lastgood.tools.pbs.groups import GroupKey, Line, cut, is_moved, listed, new_group, read
+from lastgood.tools.pbs.groups import GroupKey, Line, cut, edge, is_moved, listed, new_group, read
 from lastgood.tools.pbs.job_shapes import TaskRow
 from lastgood.tools.pbs.jobs import stale_after
 from lastgood.tools.pbs.place import Known, Place, is_within, name_of
@@ -265,8 +265,8 @@ class Groups:
         """Keep the newest snapshots of all groups together, as many as are allowed."""
         if sum(len(group.snapshots) for group in shown.values()) <= SNAPSHOT_ROWS:
             return
-        times = sorted((int(s.backup_at.timestamp()) for g in shown.values() for s in g.snapshots), reverse=True)
-        self._after = times[SNAPSHOT_ROWS]
+        times = [int(s.backup_at.timestamp()) for g in shown.values() for s in g.snapshots]
+        self._after = edge(times, SNAPSHOT_ROWS)
         for there in self._places.values():
             for known in there.values():
                 self._put(known, cut(known.group, self._after), shown)
