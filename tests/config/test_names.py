@@ -169,6 +169,7 @@ def test_names_that_steer_commands_and_tests_are_no_settings():
         ('[metriks]\ntoken = "x"\n', "metriks is not known; did you mean metrics?"),
         ('metric_token = "x"\n', "metric_token is not known; did you mean metrics_token?"),
         ("[log]\npartial_is_success = true\n", "did you mean metrics.partial_is_success?"),
+        ("[exporter]\nlog_level = 'info'\n", "lastgood exporter alone, from its own --config; take the section out."),
         ('server = "x"\n', "server is a section; write its settings below it."),
         ("[server.listen]\nhost = 1\n", "server.listen must be an address and port written as text, in quotes."),
     ],

@@ -87,6 +87,10 @@ def from_file(path: Path, tree: Mapping[str, Any]) -> list[Entry]:
         elif top in SERVER_SETTINGS:
             kind = next(kind for kind in SERVER_KINDS if kind.section == top)
             entries.extend(server_entries(kind, value, str(path)))
+        elif top == "exporter":
+            raise ConfigError(
+                f"{path}: [exporter] is read by lastgood exporter alone, from its own --config; take the section out."
+            )
         elif top not in SECTIONS:
             raise ConfigError(
                 f"{path}: {_named(top)} is not known; {_meant(top, [*SECTIONS, *SERVER_SETTINGS, *known])}"
