@@ -25,7 +25,12 @@ GROUPS: dict[Path, list[dict[str, Any]]] = {path: yaml.safe_load(path.read_text(
 RULES = {path: [rule for group in groups for rule in group["rules"]] for path, groups in GROUPS.items()}
 ALERTS = {rule["alert"]: rule for rules in RULES.values() for rule in rules if "alert" in rule}
 RECORDED = {rule["record"]: rule for rules in RULES.values() for rule in rules if "record" in rule}
-UNREAD = {"tool_state:backup_sources:count", "source:backup_target_used:ratio"}
+UNREAD = {
+    "tool_state:backup_sources:count",
+    "source:backup_target_used:ratio",
+    "stack_result:dockmesh_deploy_duration_seconds:p95_5m",
+    "severity:dockmesh_alerts_fired:rate5m",
+}
 """Recorded for panels that people make."""
 SITUATIONS = ("healthy", "failing", "absent", "stale", "down", "half", "restarted", "recovered")
 
