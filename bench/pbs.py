@@ -6,8 +6,8 @@
 
 ``first``: from the start of ``lastgood exporter pbs`` until its page tells of every group. ``steady``: requests,
 bytes, processor and memory a minute after that, while guests are backed up; those of one size run side by side.
-Scrapes go on all the while. ``peers``: ours and others on a server whose datastores are all ordinary; they ask it at
-each scrape, so their minute is one scrape. Commands get what they need by their own environment variables. The last
+``peers``: ours and others on a server whose datastores are all ordinary; they ask it at each scrape, so their minute
+is one scrape. Scrapes go on all the while; ``waited`` and ``own`` show what a busy machine adds to times. The last
 line of ``--json`` is one object; ``TARGETS`` are to be reached at 20 ms a call.
 """
 
@@ -25,7 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pbs_programs import Page, Pbs, Program, Scraper, exporter, rival, simulated, until
+from pbs_pages import Page, Scraper
+from pbs_programs import Pbs, Program, exporter, rival, simulated, until, waited_seconds
 
 TARGETS = {
     "medium": {"picture_seconds": 5.0, "mb_a_minute": 1.0, "longest_ms": 50.0},
@@ -78,17 +79,23 @@ class Ours:
         assert idle["requests_total"] == 0
         self.program = exits.enter_context(exporter(pbs))
         self._listened = time.monotonic()
+        self._waited = self._waits()
         self.scraper = Scraper(self.program, turn, every=0.1)
+
+    def _waits(self) -> tuple[float, float]:
+        return waited_seconds(self.program.pid), waited_seconds(self.pbs.pid)
 
     def first(self) -> None:
         """Wait for the whole picture."""
         until(lambda: any(page.is_picture for page in self.scraper.pages), "a whole picture")
-        ended = time.monotonic()
+        ended, waits = time.monotonic(), self._waits()
         nothing = Marks(self._began, 0, 0, 0, 0.0)
         _, most = self.program.memory_mb()
         self.figures["first"] = {
             "start_seconds": round(self._listened - self._began, 2),
             "picture_seconds": round(ended - self._listened, 2),
+            "waited_seconds": round(waits[0] - self._waited[0], 2),
+            "server_waited_seconds": round(waits[1] - self._waited[1], 2),
             **nothing.until(Marks.now(self.pbs, self.program, deflated=True)),
             "peak_mb": round(most),
             **self.scraper.figures(),

@@ -1,4 +1,4 @@
-"""The programs under ``bench/pbs.py``: the simulated server, exporters of it, ours and others, and who scrapes them.
+"""The programs under ``bench/pbs.py``: the simulated server, and exporters of it, ours and others.
 
 Each runs in a process of its own, so that what it costs is seen from outside: ``/proc`` for processor and memory, the
 simulator's own counts for requests and bytes.
@@ -18,10 +18,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +29,6 @@ from lastgood import clock
 ROOT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 600.0
 TICKS = os.sysconf("SC_CLK_TCK")
-PROBES = 4
-_PENDING = re.compile(rb"^pbs_pending_groups(?:\{[^}]*\})? (\S+)", re.MULTILINE)
-_UP = re.compile(rb"^pbs_up(?:\{[^}]*\})? 1", re.MULTILINE)
-_WELL = re.compile(rb"^pbs_collector_success\{[^}]*\} 1", re.MULTILINE)
 
 
 @dataclass
@@ -41,6 +36,7 @@ class Pbs:
     """A simulated server: what it told of itself at the start, and what it knows now."""
 
     told: Mapping[str, Any]
+    pid: int
 
     @property
     def secret(self) -> str:
@@ -63,6 +59,12 @@ class Pbs:
         """One more snapshot, of one of five guests of its first datastore."""
         guest = {"store": "main", "type": "vm", "id": str(900_000 + number % 5)}
         self.ask("/events", [{"do": {"kind": "add-snapshot", **guest}}])
+
+
+def waited_seconds(pid: int) -> float:
+    """How long threads of the process stood ready while other programs ran, together."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
 
 
 @dataclass
@@ -102,97 +104,6 @@ class Program:
         return took, body, gzip.decompress(body) if packed else body
 
 
-@dataclass(frozen=True)
-class Page:
-    """What is looked at in a page. ``is_picture``: every group was listed, and every probe was well. ``own_ms`` is
-    without the time for which other programs had the processor."""
-
-    ms: float
-    own_ms: float
-    wire_bytes: int
-    text_bytes: int
-    samples: int
-    groups: int
-    is_ended: bool
-    is_up: bool
-    is_picture: bool
-
-    @classmethod
-    def got(cls, program: Program) -> Page:
-        """OSError or HTTPException."""
-        waited = program.waited_ms()
-        took, body, text = program.get()
-        waited = program.waited_ms() - waited
-        pending, whole = _PENDING.search(text), text.endswith(b"# EOF\n")
-        is_up = _UP.search(text) is not None
-        is_calm = pending is not None and float(pending[1]) == 0
-        return cls(
-            ms=took,
-            own_ms=max(0.0, took - waited),
-            wire_bytes=len(body),
-            text_bytes=len(text),
-            samples=text.count(b"\n") - text.count(b"\n#"),
-            groups=text.count(b"\npbs_snapshot_count{"),
-            is_ended=whole,
-            is_up=is_up,
-            is_picture=is_up and is_calm and len(_WELL.findall(text)) >= PROBES,
-        )
-
-
-@dataclass
-class Scraper:
-    """Scrapes again and again from a thread; ``turn`` lets only one scraper of all be at it."""
-
-    program: Program
-    turn: threading.Lock
-    every: float
-    """Seconds between two scrapes; at least four times what the last one and its reading took."""
-
-    pages: list[Page] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        pause = 0.0
-        while not self._over.wait(pause):
-            with self.turn:
-                began = time.perf_counter()
-                try:
-                    self.pages.append(Page.got(self.program))
-                except (OSError, http.client.HTTPException) as error:
-                    self.failed.append(f"{type(error).__name__}: {error}")
-                took = time.perf_counter() - began
-            pause = max(self.every, 4 * took)
-
-    def figures(self, since: int = 0) -> dict[str, Any]:
-        """Of the pages from ``since`` on. A partial one lacks its end, or groups that an earlier one had."""
-        pages = self.pages[since:]
-        times = sorted(page.ms for page in pages)
-        own = sorted(page.own_ms for page in pages)
-        most = partial = 0
-        for page in pages:
-            partial += not page.is_ended or page.groups < most
-            most = max(most, page.groups)
-        return {
-            "scrapes": len(times),
-            "p50_ms": round(times[len(times) // 2], 1),
-            "p99_ms": round(times[min(len(times) - 1, len(times) * 99 // 100)], 1),
-            "longest_ms": round(times[-1], 1),
-            "longest_own_ms": round(own[-1], 1),
-            "empty_pages": sum(page.samples == 0 for page in pages),
-            "partial_pages": partial,
-            "failed": len(self.failed),
-        }
-
-
 @contextlib.contextmanager
 def simulated(size: str, latency_ms: float, *, plain: bool = False) -> Iterator[Pbs]:
     """A server whose clock runs; ``plain``: all its datastores are ordinary ones, which every exporter can read."""
@@ -204,7 +115,7 @@ def simulated(size: str, latency_ms: float, *, plain: bool = False) -> Iterator[
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout is not None
-                yield Pbs(json.loads(process.stdout.readline()))
+                yield Pbs(json.loads(process.stdout.readline()), process.pid)
             finally:
                 process.send_signal(signal.SIGTERM)
 

@@ -177,7 +177,7 @@ def is_moved(rows: int, times: Collection[int], mark: Mark | None, told: Mark) -
 
 
 def edge(times: Sequence[int], most: int) -> int:
-    """The newest moment that is one too many: ``most`` of the ``times`` are later. There must be more than ``most``."""
+    """The newest moment that is one too many: ``most`` of the ``times`` stand before it, newest first."""
     # To sort them all would hold every other thread for as long as it takes.
     hours = Counter(time // HOUR for time in times)
     for hour in sorted(hours, reverse=True):
