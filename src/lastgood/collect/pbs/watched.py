@@ -232,12 +232,14 @@ class Watched:
 
     def _report(self, name: str) -> CollectedRepository:
         look = self.looks[name]
+        # Of a datastore that was never read nobody knows that it is empty.
+        is_known = look.listed_at is not None and not self.groups.is_due(name)
         return repository(
             self.server,
             self.stores[name],
             look.at,
             probe=look.probe,
-            snapshots=None if self.groups.is_due(name) else self.groups.snapshots(name),
+            snapshots=self.groups.snapshots(name) if is_known else None,
             upkeep=look.upkeep,
             synced_at=look.synced_at,
         )
