@@ -12,7 +12,7 @@ from lastgood.config.values import Url
 from lastgood.store import accounts
 from lastgood.web.access import USED_UP, WRONG
 from lastgood.web.limits import Attempts
-from lastgood.web.session import safe_next
+from lastgood.web.session import FORM, MOST_FIELDS, safe_next
 from tests.web.site import ORIGIN, PASSWORD, Home, at_home, form_token, sign_in, welcome
 
 
@@ -266,6 +266,21 @@ async def test_a_form_without_our_token_is_refused(home: Home, token: str | None
     data = {} if token is None else {"csrf": token}
     answer = await client.post(f"/sources/{source_id}/run", data=data, headers={"origin": ORIGIN})
     assert answer.status_code == 403
+    assert home.asked == []
+
+
+@pytest.mark.parametrize("body", ["a=&" * 300_000, "a=" + "%41" * 300_000], ids=["fields", "a long one"])
+async def test_a_form_of_a_stranger_that_takes_long_to_take_apart_is_not_taken_apart(home: Home, body: str) -> None:
+    answer = await home.client().post("/sign-in", content=body, headers={"content-type": FORM})
+    assert answer.status_code == 413
+
+
+async def test_a_form_with_fields_without_end_is_refused_whoever_sends_it(home: Home) -> None:
+    client = await home.signed_in()
+    body = f"csrf={form_token((await client.get('/')).text)}&" + "a=&" * MOST_FIELDS
+    source_id = next(iter(home.fleet.sources))
+    answer = await client.post(f"/sources/{source_id}/run", content=body, headers={"content-type": FORM})
+    assert answer.status_code == 413
     assert home.asked == []
 
 

@@ -38,6 +38,9 @@ EXTEND_AFTER = timedelta(minutes=10)
 """A session is written anew at most this often."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+FORM = "application/x-www-form-urlencoded"
+MOST_FIELDS = 1_000
+LARGEST_OF_STRANGERS = 64 * 1024
 _MASK_BYTES = 32
 _LONGEST_AGENT = 200
 
@@ -71,10 +74,20 @@ async def check_form(request: Request[Any, Any, Any]) -> None:
             "server.base_url to the address that people use."
         )
     token = request.headers.get("x-csrf-token")
-    if token is None and request.content_type[0] == "application/x-www-form-urlencoded":
+    if token is None and request.content_type[0] == FORM:
         token = (await request.form()).get("csrf")
     if not isinstance(token, str) or not form_token_fits(site_of(request).secret_key, form_holder(request), token):
         raise AccessError("The form is too old, or not from here; reload the page and try again.")
+
+
+async def check_size(request: Request[Any, Any, Any]) -> None:
+    """Refuse a form that would hold everybody else up while it is taken apart; strangers send short ones."""
+    if request.method in SAFE_METHODS or request.content_type[0] != FORM:
+        return
+    body = await request.body()
+    is_long = request.scope.get("user") is None and len(body) > LARGEST_OF_STRANGERS
+    if is_long or body.count(b"&") >= MOST_FIELDS:
+        raise AccessError("The form is larger than any of this hub's; send less at once.", status=413)
 
 
 # Sessions

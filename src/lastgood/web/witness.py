@@ -22,7 +22,7 @@ from lastgood.ids import ulid
 from lastgood.model.audit import ActorKind, Ending, Entry, Target, Who
 from lastgood.web.audited import Audited, When, audited, kept, name_of, target_of, told_of
 from lastgood.web.limits import Attempts, address_key
-from lastgood.web.session import SAFE_METHODS, caller_address, check_form, site_of
+from lastgood.web.session import SAFE_METHODS, caller_address, check_form, check_size, site_of
 from lastgood.web.site import Actor
 
 LARGEST_READ = 64 * 1024
@@ -65,6 +65,7 @@ class Refusals:
 
 async def before(request: Request[Any, Any, Any]) -> None:
     """Check the form, then write that a change begins. Raises StoreError, and then nothing may be changed."""
+    await check_size(request)
     await check_form(request)
     if request.method in SAFE_METHODS:
         return
