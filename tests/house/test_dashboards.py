@@ -17,7 +17,11 @@ from lastgood.model.source import State
 from tests.house.promql import metrics
 
 TOLD = {name for vocabulary in VOCABULARIES for family in vocabulary.families for name in family.sample_names}
-UIDS = {"restic-manager-dashboard.json": "restic-manager", "lastgood-overview.json": "lastgood-overview"}
+UIDS = {
+    "restic-manager-dashboard.json": "restic-manager",
+    "lastgood-overview.json": "lastgood-overview",
+    "docker-fleet.json": "lastgood-docker",
+}
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 KINDS = {"stat", "table", "timeseries", "bargauge"}
 
