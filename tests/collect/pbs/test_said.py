@@ -27,6 +27,17 @@ async def test_that_a_server_answers_is_said_once_and_again_after_it_was_away() 
     assert [line["event"] for line in lines].count("the server answers") == 2
 
 
+async def test_that_the_picture_is_whole_is_said_once_with_how_much_it_holds() -> None:
+    with Simulator(Setting(size=SIZES["small"])) as pbs:
+        async with watching(pbs) as watch:
+            with capture_logs() as lines:
+                await watch.run("slow")
+                await watch.run("medium", "fast", "medium", "slow", "slow")
+                groups = len(watch.picture.groups)
+    assert [line["groups"] for line in lines if line["event"] == "every group was listed"] == [groups]
+    assert groups > 10
+
+
 async def test_a_token_without_any_right_to_a_datastore_is_told_so_and_not_shown_an_empty_server() -> None:
     with Simulator(Setting(size=SIZES["states"])) as pbs:
         secret = Secret(pbs.secret(TOKEN_ONLY))

@@ -12,6 +12,8 @@ import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import structlog
+
 from lastgood.collect.pbs.plan import Ask, Plan
 from lastgood.collect.pbs.watched import Watched, concerns_all, first_of, unread
 from lastgood.errors import CollectError
@@ -29,6 +31,8 @@ ENOUGH = 600.0
 ONCE_MORE = 1.0
 """Seconds before a namespace is asked again of which something was deleted while it was listed."""
 
+_log = structlog.get_logger("lastgood.collect")
+
 _STATES = (FORBIDDEN, GONE, MAINTENANCE, NO_SUCH_STORE, NOT_MOUNTED)
 
 
@@ -36,6 +40,7 @@ class Slow:
     def __init__(self, watched: Watched) -> None:
         self._on = watched
         self._plan = Plan()
+        self._is_whole = False
 
     async def round(self) -> AsyncIterator[Report]:
         on, failures, began = self._on, list[CollectError](), time.monotonic()
@@ -57,6 +62,9 @@ class Slow:
                 on.want("slow")
                 break
         on.show()
+        if not self._is_whole and on.looks and not on.groups.pending:
+            self._is_whole = True
+            _log.info("every group was listed", collector=on.name, groups=len(on.groups.shown))
         if failures:
             raise first_of(failures)
 
