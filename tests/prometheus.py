@@ -45,8 +45,8 @@ def lint(text: bytes) -> tuple[int, list[str]]:
 class Prometheus:
     """A running Prometheus, by its HTTP API."""
 
-    def __init__(self, client: httpx.AsyncClient, log: Path) -> None:
-        self._client, self._log = client, log
+    def __init__(self, client: httpx.AsyncClient, log: Path, address: str = "") -> None:
+        self._client, self._log, self.address = client, log, address
 
     def complaints(self) -> list[str]:
         """Its log lines about anything that is not well, such as samples it had to drop."""
@@ -128,7 +128,7 @@ async def prometheus(folder: Path, *scrape_configs: Mapping[str, Any]) -> AsyncI
                     return False
 
             await until(is_ready, "Prometheus is ready", seconds=30)
-            yield Prometheus(client, log)
+            yield Prometheus(client, log, address)
     finally:
         if process.returncode is None:
             process.terminate()

@@ -28,9 +28,12 @@ from lastgood.metrics.page import Wanted, shard_of
 from lastgood.metrics.text import Format
 from lastgood.model import fact
 from lastgood.model.collected import CollectedRepository
-from lastgood.model.docker import EngineState
+from lastgood.model.docker import ContainerState, EngineState
+from lastgood.model.host import Host
+from lastgood.model.job import Outcome
+from lastgood.model.stack import Deploy, StackAction
 from lastgood.service.watch import Watch
-from tests.builders import a_host, a_repository, a_source
+from tests.builders import a_host, a_repository, a_source, an_id
 from tests.collect.tiny import STORE, a_group
 from tests.dock import a_bind, a_container, an_engine, an_inventory, listed
 from tests.fleet.stories import Story
@@ -102,7 +105,7 @@ class Life:
         elif which == 1:
             presence.synced(judging, host_id, now, True)
         elif which == 2:
-            presence.heard(judging, host_id, now)
+            presence.heard(judging, host_id, now, round_trip_seconds=self.story.rng.choice([None, 0.02, 3.0]))
             return  # a heartbeat is told to nobody
         else:
             presence.disconnected(judging, host_id)
@@ -126,9 +129,12 @@ class Life:
         rng, now, host = self.story.rng, self.story.now, self.story.rng.choice(self.story.hosts)
         paths = [path for source in self.story.sources for path in source.paths] + ["/elsewhere"]
         binds = [a_bind(f"{rng.choice(paths)}/{number}") for number in range(rng.randrange(4))]
-        which = rng.randrange(4)
-        if which < 2:
-            self.tell(listed(host, an_inventory(a_container("web", *binds)), now))
+        which = rng.randrange(5)
+        if which == 4:
+            self.deploy(host)
+        elif which < 2:
+            one = a_container("web", *binds, state=rng.choice(list(ContainerState)))
+            self.tell(listed(host, an_inventory(one, a_container("alone", project=None)), now))
         elif which == 2:
             off = an_engine(state=rng.choice([EngineState.OFF, EngineState.DOWN]))
             self.tell(fact.EngineReported(at=now, origin="test", host_id=host.id, seen_at=now, engine=off))
@@ -137,6 +143,26 @@ class Life:
             self.tell(
                 fact.SubjectExcluded(at=now, origin="test", host_id=host.id, subject=subject, reason=reason, by="ann")
             )
+
+    def deploy(self, host: Host) -> None:
+        """Of a few stacks on any hosts; some are forgotten."""
+        rng, now = self.story.rng, self.story.now
+        project = rng.choice(["shop", "blog"])
+        if rng.random() < 0.2:
+            self.tell(fact.StackForgotten(at=now, origin="test", host_id=host.id, project=project))
+            return
+        deploy = Deploy(
+            id=an_id("deploy", rng.random()),
+            action=rng.choice(list(StackAction)),
+            outcome=rng.choice([Outcome.SUCCESS, Outcome.FAILED]),
+            host_id=host.id,
+            project=project,
+            started_at=now,
+            ended_at=now,
+            duration_seconds=rng.choice([0.25, 4.0, 1000.0]),
+            touched=True,
+        )
+        self.tell(fact.DeployFinished(at=now, origin="test", deploy=deploy))
 
     def server(self) -> None:
         """A server tells of some of its groups, or that nothing is new of all of them, or is forgotten."""
@@ -199,11 +225,12 @@ class Life:
             assert {series: value for shard in shards for series, value in shard.items()} == model
         counters = {s: value for s, value in model.items() if s[0].endswith(("_total", "_bucket", "_count", "_sum"))}
         gauges = ("rm_hosts_total", "rm_host_snapshot_count", "dockmesh_hosts_total")
-        gauges += ("dockmesh_stacks_total", "dockmesh_containers_total")
+        # Those that bear the name of a host or a stack go with it, and the name may come again.
+        gauges += ("dockmesh_stacks_total", "dockmesh_containers_total", "dockmesh_agent_rtt", "dockmesh_deploy")
         fell = {
             series: (self.counters[series], value)
             for series, value in counters.items()
-            if series[0] not in gauges and value < self.counters.get(series, value)
+            if not series[0].startswith(gauges) and value < self.counters.get(series, value)
         }
         assert fell == {}
         self.counters = counters
