@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from pbs_programs import Program
+from pbs_programs import Program, waits
 
 PROBES = 4
 _PENDING = re.compile(rb"^pbs_pending_groups(?:\{[^}]*\})? (\S+)", re.MULTILINE)
@@ -20,7 +20,7 @@ _WELL = re.compile(rb"^pbs_collector_success\{[^}]*\} 1", re.MULTILINE)
 @dataclass(frozen=True)
 class Page:
     """What is looked at in a page. ``is_picture``: every group was listed, and every probe was well. ``own_ms`` is
-    without the time for which other programs had the processor."""
+    without the longest time for which one of its threads stood ready and other programs had the processor."""
 
     ms: float
     own_ms: float
@@ -35,9 +35,10 @@ class Page:
     @classmethod
     def got(cls, program: Program) -> Page:
         """OSError or HTTPException."""
-        waited = program.waited_ms()
+        before = waits(program.pid)
         took, body, text = program.get()
-        waited = program.waited_ms() - waited
+        # Where one of its threads is stopped that has the interpreter, all of them are.
+        waited = 1000 * max(now - before.get(thread, 0.0) for thread, now in waits(program.pid).items())
         pending, whole = _PENDING.search(text), text.endswith(b"# EOF\n")
         is_up = _UP.search(text) is not None
         is_calm = pending is not None and float(pending[1]) == 0

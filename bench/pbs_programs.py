@@ -61,10 +61,18 @@ class Pbs:
         self.ask("/events", [{"do": {"kind": "add-snapshot", **guest}}])
 
 
+def waits(pid: int) -> dict[str, float]:
+    """For how many seconds each thread of the process stood ready while other programs ran."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # it has ended
+            found[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
+    return found
+
+
 def waited_seconds(pid: int) -> float:
-    """How long threads of the process stood ready while other programs ran, together."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
+    """All of its threads together."""
+    return sum(waits(pid).values())
 
 
 @dataclass
@@ -83,10 +91,6 @@ class Program:
         assert now is not None
         assert most is not None
         return int(now[1]) / 1024, int(most[1]) / 1024
-
-    def waited_ms(self) -> float:
-        """How long its first thread, which is our event loop, stood ready while other programs ran."""
-        return int(Path(f"/proc/{self.pid}/task/{self.pid}/schedstat").read_text().split()[1]) / 1e6
 
     def get(self) -> tuple[float, bytes, bytes]:
         """Milliseconds until the last byte of ``/metrics``, that body, and its text. OSError or HTTPException."""
