@@ -45,7 +45,7 @@ async def test_lists_that_are_short_for_want_of_a_right_are_unknown_and_the_righ
             assert watch.picture.tasks.own_only
 
 
-async def test_a_warning_is_a_good_backup_and_a_good_collection_and_no_whole_sync() -> None:
+async def test_a_warning_is_a_good_backup_and_no_whole_sync() -> None:
     """Trap 13."""
     with Simulator(Setting(size=SIZES["states"])) as pbs:
         async with watching(pbs) as watch:
