@@ -35,6 +35,13 @@ def test_every_page_that_the_readme_names_is_there() -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+def test_what_the_page_in_monitoring_points_at_is_there() -> None:
+    page = ROOT / "monitoring/README.md"
+    named = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+    assert len(named) > 5
+    assert [path for path in named if not (page.parent / path).exists()] == []
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     broken = [
         f"{page.name}: {target}"
