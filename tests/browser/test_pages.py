@@ -55,6 +55,11 @@ def paths(home: Home) -> list[str]:
     settings = ["", "/tokens", "/tokens/new", "/users", "/roles"]
     forms += [f"/settings{path}" for path in settings]
     lists = ["/", "/hosts", "/repositories", "/runs", "/alerts", "/channels", "/audit", "/docs", "/nowhere", "/enrol"]
+    lists += [
+        "/coverage",
+        "/collectors",
+        *(f"/hosts/{one}/{what}" for one in list(fleet.docker)[:1] for what in ("docker", "stacks")),
+    ]
     return [*lists, *forms, f"/hosts/{next(iter(fleet.hosts))}/remove", f"/runs/{next(iter(fleet.running))}", *ours]
 
 

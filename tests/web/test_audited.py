@@ -85,6 +85,24 @@ async def test_what_is_made_is_named_by_its_id_once_it_is_there(home: Home) -> N
     )
 
 
+async def test_tokens_and_users_are_called_by_their_names_also_once_they_are_gone(home: Home) -> None:
+    client = home.program()
+    made = (await client.post("/api/v1/tokens", json={"name": "prometheus", "role": "scraper"})).json()["token"]["id"]
+    assert (await client.post(f"/api/v1/tokens/{made}/rotate", json={})).status_code == 200
+    assert (await client.delete(f"/api/v1/tokens/{made}")).status_code == 204
+    found = await recorded(home, target="prometheus")
+    assert [one.action for one in found] == ["token.create", "token.rotate", "token.revoke"]
+    assert {(one.target.id, one.target.name) for one in found} == {(made, "prometheus")}
+    bob = (await client.post("/api/v1/users", json={"name": "bob", "role": "viewer"})).json()["user"]["id"]
+    assert (await client.patch(f"/api/v1/users/{bob}", json={"role": "operator"})).status_code == 200
+    assert (await client.post(f"/api/v1/users/{bob}/link")).status_code == 201
+    assert (await client.delete(f"/api/v1/users/{bob}")).status_code == 204
+    found = await recorded(home, target="bob")
+    assert [one.action for one in found] == ["user.create", "user.write", "user.reset", "user.remove"]
+    assert {(one.target.id, one.target.name) for one in found} == {(bob, "bob")}
+    assert await recorded(home, target="alice") == []
+
+
 async def test_a_run_is_called_by_its_kind_and_names_its_source(home: Home) -> None:
     source_id, source = next(iter(home.fleet.sources.items()))
     client = home.program()

@@ -111,6 +111,17 @@ async def test_a_name_that_compose_would_not_take_is_refused(home: Home, project
         assert answer.status_code in (404, 422), answer.text
 
 
+async def test_of_a_stack_that_nobody_knows_nothing_is_stopped(home: Home) -> None:
+    host_id = host_of(home)
+    assert host_id in home.fleet.docker
+    async with agent_of(home):
+        for word in ("stop", "restart"):
+            answer = await home.program().post(f"/api/v1/hosts/{host_id}/stacks/shpo/{word}")
+            assert answer.status_code == 404
+            assert "There is no stack 'shpo' on web-1" in answer.json()["error"]["message"]
+            assert (await home.program().post(path(home, f"/{word}"))).status_code == 202
+
+
 async def test_an_agent_that_is_away_is_named_and_nothing_is_kept(home: Home) -> None:
     client = home.program()
     for word, body in (("deploy", {"text": TEXT}), ("stop", None), ("restart", None)):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, func, select
+from sqlalchemy import Connection, Select, delete, func, or_, select
 from sqlalchemy.sql.expression import ColumnElement
 
 from lastgood.auth.chain import COLUMNS, ChainKeys, Checkpoint, row_hash, seal
@@ -175,7 +175,7 @@ def recorded(
             ending.c.target_name.label("end_name"),
         )
         .select_from(audit_rows.outerjoin(ending, ending.c.begun == audit_rows.c.seq))
-        .where(audit_rows.c.begun.is_(None), *_fitting(wanted, outcome))
+        .where(audit_rows.c.begun.is_(None), *_fitting(wanted, outcome, ending))
         .order_by(audit_rows.c.seq.desc())
         .limit(limit + 1)
     )
@@ -238,7 +238,8 @@ def damaged_rows(path: Path) -> Iterator[tuple[Any, ...]]:
 # --- inside -------------------------------------------------------------------------------------------------------
 
 
-def _fitting(wanted: Wanted, outcome: Any) -> list[ColumnElement[bool]]:
+def _fitting(wanted: Wanted, outcome: Any, ending: Any = None) -> list[ColumnElement[bool]]:
+    """With ``ending``, the rows by which others ended, what was made is found by the id and name that it got."""
     rows = audit_rows.c
     fitting: list[ColumnElement[bool]] = []
     if wanted.action is not None:
@@ -248,7 +249,8 @@ def _fitting(wanted: Wanted, outcome: Any) -> list[ColumnElement[bool]]:
     if wanted.actor is not None:
         fitting.append((rows.actor_id == wanted.actor) | (rows.actor_name == wanted.actor))
     if wanted.target is not None:
-        fitting.append((rows.target_id == wanted.target) | (rows.target_name == wanted.target))
+        places = [rows] if ending is None else [rows, ending.c]
+        fitting.append(or_(*(one == wanted.target for at in places for one in (at.target_id, at.target_name))))
     if wanted.outcome is not None:
         fitting.append(outcome == str(wanted.outcome))
     if wanted.since is not None:
@@ -261,7 +263,7 @@ def _fitting(wanted: Wanted, outcome: Any) -> list[ColumnElement[bool]]:
 def _recorded(row: Any) -> Recorded:
     details = _details(row.details) | ({} if row.more is None else _details(row.more))
     target = Target(kind=row.target_kind, id=row.target_id, name=row.target_name)
-    if not target.id and row.end_id:  # what was made has its id only at the end
+    if row.end_id and not (target.id and target.name):  # what was made has its id only at the end, others a name
         target = Target(kind=row.end_kind, id=row.end_id, name=row.end_name)
     return Recorded(
         seq=row.seq,

@@ -19,6 +19,7 @@ from lastgood.errors import AccessError
 from lastgood.store import accounts
 from lastgood.store.accounts import User
 from lastgood.web import lists
+from lastgood.web.audited import about
 from lastgood.web.forms import fields
 from lastgood.web.links import make_link
 from lastgood.web.render import page, redirect
@@ -84,6 +85,7 @@ async def create_by_form(request: Request[Any, Any, Any]) -> Response[bytes]:
     name = said.get("name", "")
     try:
         user = await site.people.create(name, said.get("role", ""), actor.name, actor.permissions)
+        _noted(request, user)
     except AccessError as fault:
         return await _users(request, error=fault, name=name)
     return await _users(request, made=user, link=await _link(site, user))
@@ -93,7 +95,10 @@ async def create_by_form(request: Request[Any, Any, Any]) -> Response[bytes]:
 async def set_role_by_form(request: Request[Any, Any, Any], user_id: FromPath[str]) -> Response[bytes]:
     said, actor = await fields(request), request.user
     try:
-        await site_of(request).people.set_role(user_id, said.get("role", ""), actor.name, actor.permissions)
+        _noted(
+            request,
+            await site_of(request).people.set_role(user_id, said.get("role", ""), actor.name, actor.permissions),
+        )
     except AccessError as fault:
         return await _users(request, error=fault)
     return redirect("/settings/users")
@@ -102,14 +107,14 @@ async def set_role_by_form(request: Request[Any, Any, Any], user_id: FromPath[st
 @post("/settings/users/{user_id:str}/link", include_in_schema=False)
 async def link_by_form(request: Request[Any, Any, Any], user_id: FromPath[str]) -> Response[bytes]:
     site = site_of(request)
-    user = await site.people.changeable(user_id, request.user.permissions)
+    user = _noted(request, await site.people.changeable(user_id, request.user.permissions))
     return await _users(request, made=user, link=await _link(site, user))
 
 
 @post("/settings/users/{user_id:str}/remove", include_in_schema=False)
 async def remove_by_form(request: Request[Any, Any, Any], user_id: FromPath[str]) -> Response[bytes]:
     try:
-        await site_of(request).people.remove(user_id, request.user.name, request.user.permissions)
+        await _remove(request, user_id)
     except AccessError as fault:
         return await _users(request, error=fault)
     return redirect("/settings/users")
@@ -151,7 +156,7 @@ async def list_users(
 @post("/api/v1/users", tags=["access"], summary="Make a user; the answer holds the link for their first sign-in")
 async def create_user(request: Request[Any, Any, Any], data: JSONBody[NewUser]) -> UserMade:
     site, actor = site_of(request), request.user
-    user = await site.people.create(data.name, data.role, actor.name, actor.permissions)
+    user = _noted(request, await site.people.create(data.name, data.role, actor.name, actor.permissions))
     return UserMade(user=_user(user), link=await _link(site, user))
 
 
@@ -160,19 +165,32 @@ async def change_user(
     request: Request[Any, Any, Any], user_id: FromPath[str], data: JSONBody[UserChange]
 ) -> UserReading:
     actor = request.user
-    return _user(await site_of(request).people.set_role(user_id, data.role, actor.name, actor.permissions))
+    user = await site_of(request).people.set_role(user_id, data.role, actor.name, actor.permissions)
+    return _user(_noted(request, user))
 
 
 @post("/api/v1/users/{user_id:str}/link", tags=["access"], summary="A new one-time link for a user")
 async def link_user(request: Request[Any, Any, Any], user_id: FromPath[str]) -> UserMade:
     site = site_of(request)
-    user = await site.people.changeable(user_id, request.user.permissions)
+    user = _noted(request, await site.people.changeable(user_id, request.user.permissions))
     return UserMade(user=_user(user), link=await _link(site, user))
 
 
 @delete("/api/v1/users/{user_id:str}", tags=["access"], summary="Remove a user and end their sessions")
 async def remove_user(request: Request[Any, Any, Any], user_id: FromPath[str]) -> None:
-    await site_of(request).people.remove(user_id, request.user.name, request.user.permissions)
+    await _remove(request, user_id)
+
+
+def _noted(request: Request[Any, Any, Any], user: User) -> User:
+    """The audit log calls a user by their name as well, also after they are gone."""
+    about(request, "user", user.id, user.name)
+    return user
+
+
+async def _remove(request: Request[Any, Any, Any], user_id: str) -> None:
+    people = site_of(request).people
+    _noted(request, await people.changeable(user_id, request.user.permissions))
+    await people.remove(user_id, request.user.name, request.user.permissions)
 
 
 async def _link(site: Site, user: User) -> str:

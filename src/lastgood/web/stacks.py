@@ -206,10 +206,22 @@ def check_project(project: str) -> None:
 async def asked(request: Request[Any, Any, Any], wish: StackWish, key: str | None) -> DeployAsked:
     site = site_of(request)
     known_host(site, wish.host_id)
+    if wish.action is not StackAction.DEPLOY:
+        await _check_known(site, wish.key)
     request_key = None if key is None else minted(site, request, key)[1]
     deploy_id = await site.stacks.start(wish, request.user.name, request_key)
     about_stack(request, wish.key, deploy_id=deploy_id)
     return DeployAsked(deploy_id=deploy_id)
+
+
+async def _check_known(site: Site, key: StackKey) -> None:
+    """Of a name that nobody has compose would say that all went well. Raises Missing."""
+    view = site.view()
+    if key[0] not in view.docker:
+        return  # nothing is known of the containers there
+    kept = await site.read(partial(rows.list_projects, host_id=key[0]))
+    if all(one.project != key[1] for one in stack_readings(view, key[0], kept)):
+        raise Missing(f"There is no stack {key[1]!r} on {view.hosts[key[0]].name}; look at the list of its stacks.")
 
 
 def about_stack(request: Request[Any, Any, Any], key: StackKey, **details: str) -> None:

@@ -21,6 +21,7 @@ from lastgood.fleet.fleet import FleetView
 from lastgood.service.tokens import OVERLAP, Made, check_expiry
 from lastgood.store.tokens import ApiToken
 from lastgood.web import lists
+from lastgood.web.audited import about
 from lastgood.web.faults import Invalid
 from lastgood.web.forms import fields, lines
 from lastgood.web.render import page, redirect
@@ -107,14 +108,14 @@ async def new_token_page(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 @post("/settings/tokens", include_in_schema=False)
 async def create_by_form(request: Request[Any, Any, Any]) -> Response[bytes]:
-    site, said, actor = site_of(request), await fields(request), request.user
+    site, said = site_of(request), await fields(request)
     life = said.get("life", "never")
     try:
         if life not in LIVES:
             raise Invalid("life", f"A token lives for one of {', '.join(LIVES)}.")
         hosts = _named_hosts(site.view(), lines(said, "hosts"))
         ends = None if LIVES[life] is None else site.now() + (LIVES[life] or timedelta())
-        made = await _create(site, actor, said.get("name", ""), said.get("role", ""), hosts, ends)
+        made = await _create(request, said.get("name", ""), said.get("role", ""), hosts, ends)
     except (AccessError, Invalid) as fault:
         return _form(request, said, fault)
     return _page(request, made)
@@ -126,12 +127,12 @@ async def rotate_by_form(request: Request[Any, Any, Any], token_id: FromPath[str
     if overlap not in OVERLAPS:
         raise Invalid("overlap", f"The old text lives for one of {', '.join(OVERLAPS)}.")
     made = await site.tokens.rotate(token_id, actor.name, actor.permissions, overlap=OVERLAPS[overlap], expires=None)
-    return _page(request, made)
+    return _page(request, _noted(request, made))
 
 
 @post("/settings/tokens/{token_id:str}/revoke", include_in_schema=False)
 async def revoke_by_form(request: Request[Any, Any, Any], token_id: FromPath[str]) -> Response[bytes]:
-    await site_of(request).tokens.revoke(token_id, request.user.name)
+    await _revoke(request, token_id)
     return redirect("/settings/tokens")
 
 
@@ -204,7 +205,7 @@ async def create_token(request: Request[Any, Any, Any], data: JSONBody[NewToken]
         if host_id not in view.hosts:
             raise Invalid("hosts", "No host has this id; GET /api/v1/hosts lists them.")
     ends = _aware(data.expires_at, site.now())
-    return _told(site, await _create(site, request.user, data.name, data.role, data.hosts, ends))
+    return _told(site, await _create(request, data.name, data.role, data.hosts, ends))
 
 
 @post(
@@ -220,18 +221,34 @@ async def rotate_token(
     expires = None if data.expires_at is UNSET else (_aware(data.expires_at, site.now()),)
     overlap = timedelta(seconds=data.overlap_seconds)
     made = await site.tokens.rotate(token_id, actor.name, actor.permissions, overlap=overlap, expires=expires)
-    return _told(site, made)
+    return _told(site, _noted(request, made))
 
 
 @delete("/api/v1/tokens/{token_id:str}", tags=["access"], summary="Revoke a token; it ends at once and for good")
 async def revoke_token(request: Request[Any, Any, Any], token_id: FromPath[str]) -> None:
-    await site_of(request).tokens.revoke(token_id, request.user.name)
+    await _revoke(request, token_id)
 
 
 async def _create(
-    site: Site, actor: Actor, name: str, role: str, hosts: list[str] | None, ends: datetime | None
+    request: Request[Any, Any, Any], name: str, role: str, hosts: list[str] | None, ends: datetime | None
 ) -> Made:
-    return await site.tokens.create(name, role, actor.name, actor.permissions, hosts=hosts, expires_at=ends)
+    actor: Actor = request.user
+    made = await site_of(request).tokens.create(
+        name, role, actor.name, actor.permissions, hosts=hosts, expires_at=ends
+    )
+    return _noted(request, made)
+
+
+def _noted(request: Request[Any, Any, Any], made: Made) -> Made:
+    """The audit log calls a token by its name as well."""
+    about(request, "token", made.token.id, made.token.name)
+    return made
+
+
+async def _revoke(request: Request[Any, Any, Any], token_id: str) -> None:
+    tokens = site_of(request).tokens
+    about(request, "token", token_id, tokens.get(token_id).name)
+    await tokens.revoke(token_id, request.user.name)
 
 
 def _aware(at: datetime | None, now: datetime) -> datetime | None:
