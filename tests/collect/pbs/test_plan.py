@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from lastgood.collect.pbs.plan import WINDOW, Ask, Plan
 from lastgood.config.servers import PbsServer
+from lastgood.errors import BadPayload
 from lastgood.secret import Secret
 from lastgood.tools.pbs.groups import Line
-from lastgood.tools.pbs.known import Groups
+from lastgood.tools.pbs.known import MOST_GROUPS, Groups
 from lastgood.tools.pbs.place import Place
 from lastgood.tools.pbs.rows import Rows
 from lastgood.tools.pbs.shapes import GroupRow
@@ -107,3 +110,14 @@ def test_a_namespace_whose_list_takes_long_is_left_alone_for_longer() -> None:
     groups.touch(*place, None, None)
     assert plan.next(groups, [place], NOW + 9 * MINUTE) is None
     assert plan.next(groups, [place], NOW + 10 * MINUTE) == Ask(place)
+
+
+def test_a_server_that_tells_of_groups_without_end_fills_nothing() -> None:
+    groups = nothing()
+    grouped(groups, ("main", ""), range(10))
+    with pytest.raises(BadPayload, match="more than 100,000 groups") as fault:
+        grouped(groups, ("main", "more"), range(MOST_GROUPS))
+    assert fault.value.cause == "too_large"
+    assert len(groups.shown) == 10
+    grouped(groups, ("main", "more"), range(10))
+    assert len(groups.shown) == 20

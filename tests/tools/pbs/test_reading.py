@@ -145,6 +145,7 @@ def test_the_key_of_a_subscription_is_not_even_read() -> None:
         {"backup-type": None},
         {"backup-type": ["vm"]},
         {"backup-id": 100},
+        {"backup-id": "x" * 2_000},
         {"size": 1e30},
         {"size": -5},
         {"files": "index.json.blob"},

@@ -184,6 +184,7 @@ class Medium:
             now = on.clock()
             try:
                 rows = await on.api.groups(name, space)
+                await on.run(on.groups.take_groups, (name, space), rows, now)
             except CollectError as error:
                 if concerns_all(error) or error.cause in (NO_SUCH_STORE, MAINTENANCE, NOT_MOUNTED):
                     raise
@@ -199,7 +200,6 @@ class Medium:
             readable.append(space)
             whole = whole and rows.is_whole
             failures.extend(unread(rows))
-            await on.run(on.groups.take_groups, (name, space), rows, now)
         look.listed_at = look.at
         look.namespaces, look.is_whole = tuple(readable), whole
         if spaces.is_whole and "" in readable:

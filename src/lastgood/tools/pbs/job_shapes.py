@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from lastgood.tools.pbs.shapes import Count, Epoch, Shape
+from lastgood.tools.pbs.shapes import Count, Epoch, Name, Shape
 
 
 class JobRow(Shape, frozen=True, kw_only=True):
     """What every job has. Never ran: none of the ``last_run_*``; running: ``last_run_upid`` alone."""
 
-    id: str
-    store: str
+    id: Name
+    store: Name
     schedule: str | None = None
     comment: str | None = None
     next_run: Epoch | None = None
@@ -76,9 +76,9 @@ class TaskRow(Struct, frozen=True, kw_only=True, gc=False):
 
     upid: str
     starttime: Epoch
-    worker_type: str
-    worker_id: str | None = None
-    user: str = ""
+    worker_type: Name
+    worker_id: Name | None = None
+    user: Name = ""
     endtime: Epoch | None = None
     status: str | None = None
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from lastgood.config.servers import SNAPSHOT_ROWS, PbsServer
+from lastgood.errors import BadPayload
 from lastgood.model.collected import CollectedSource, SourcesTold
 from lastgood.model.pbs import Group, Job
 from lastgood.tools.pbs.attempts import attributed
@@ -22,6 +23,9 @@ from lastgood.tools.pbs.report import Seen, host_of, is_archived, repository_id,
 from lastgood.tools.pbs.rows import Rows
 from lastgood.tools.pbs.shapes import GroupRow
 from lastgood.tools.pbs.tasks import Counted, Finished, Name, TaskBook
+
+MOST_GROUPS = 100_000
+"""Of one server: far more than any has, and no more than a hub can hold."""
 
 
 class Groups:
@@ -57,7 +61,8 @@ class Groups:
         return [key for key, known in there.items() if known.is_stale], len(there)
 
     def take_groups(self, place: Place, rows: Rows[GroupRow], now: datetime) -> None:
-        """What the list of a namespace's groups tells; groups that a whole list lacks are gone."""
+        """What the list of a namespace's groups tells; groups that a whole list lacks are gone. Raises BadPayload."""
+        self._check_room(place, rows)
         there, shown = self._places.setdefault(place, {}), dict(self.shown)
         here = set()
         for row in rows:
@@ -80,6 +85,16 @@ class Groups:
             for key in [key for key in there if key not in here]:
                 self._drop(there.pop(key), shown)
         self._settle(shown)
+
+    def _check_room(self, place: Place, rows: Rows[GroupRow]) -> None:
+        elsewhere = sum(len(there) for other, there in self._places.items() if other != place)
+        if elsewhere + len(rows) > MOST_GROUPS:
+            raise BadPayload(
+                f"{self._server.name or 'The server'} tells of more than {MOST_GROUPS:,} groups, which is more than "
+                f"we take; those of {'/'.join(filter(None, place))} are left as they were.",
+                retry=False,
+                cause="too_large",
+            )
 
     def asking(self, place: Place, only: GroupKey | None) -> None:
         """Their snapshots are about to be listed; what is told meanwhile is not in that list."""

@@ -19,6 +19,8 @@ Epoch = Annotated[int, Meta(ge=0, le=LATEST)]
 Bytes = Annotated[int, Meta(ge=0, le=2**62)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Share = Annotated[float, Meta(ge=0, le=1e9)]
+Name = Annotated[str, Meta(max_length=1024)]
+"""What becomes an identity or a label: no server takes names of half that length, and none may fill our pages."""
 
 Permissions = dict[str, dict[str, bool]]
 """Path -> privilege -> whether it reaches below."""
@@ -100,7 +102,7 @@ class GcRow(GcCounters, frozen=True, kw_only=True):
     """The ``last_run_*`` are of the last run of any outcome, and absent while one runs. The server's own ``duration``
     mixes two runs after a failure, and is not read. The object of one datastore may lack ``store``."""
 
-    store: str = ""
+    store: Name = ""
     schedule: str | None = None
     next_run: Epoch | None = None
     last_run_endtime: Epoch | None = None
@@ -113,7 +115,7 @@ class Usage(Shape, frozen=True, kw_only=True):
     ``estimated_full_date`` of 0 or in the past means never, its absence that there is too little history.
     """
 
-    store: str
+    store: Name
     total: Bytes | None = None
     used: Bytes | None = None
     avail: Bytes | None = None
@@ -127,7 +129,7 @@ class Usage(Shape, frozen=True, kw_only=True):
 class DatastoreRow(Shape, frozen=True, kw_only=True):
     """``maintenance`` is ``type=offline,message="..."`` or the bare type: ``properties.maintenance``."""
 
-    store: str
+    store: Name
     comment: str | None = None
     maintenance: str | None = None
     mount_status: str | None = None
@@ -135,7 +137,7 @@ class DatastoreRow(Shape, frozen=True, kw_only=True):
 
 
 class DatastoreConfig(Shape, frozen=True, kw_only=True):
-    name: str
+    name: Name
     path: str | None = None
     comment: str | None = None
     gc_schedule: str | None = None
@@ -164,7 +166,7 @@ class StoreStatus(Shape, frozen=True, kw_only=True):
 
 
 class Namespace(Shape, frozen=True, kw_only=True):
-    ns: str
+    ns: Name
     comment: str | None = None
 
 
@@ -172,11 +174,11 @@ class GroupRow(Shape, frozen=True, kw_only=True, gc=False):
     """A change detector and no more: ``last_backup`` and ``backup_count`` may be of uploads without an end, and
     both are 0 for an empty group."""
 
-    backup_type: str
-    backup_id: str
+    backup_type: Name
+    backup_id: Name
     last_backup: Epoch
     backup_count: Count
-    owner: str | None = None
+    owner: Name | None = None
     comment: str | None = None
 
 
@@ -202,14 +204,14 @@ class SnapshotRow(Shape, frozen=True, kw_only=True, gc=False):
     ``backup_time`` is the client's start, may lie in the future, and stays the same in copies.
     """
 
-    backup_type: str
-    backup_id: str
+    backup_type: Name
+    backup_id: Name
     backup_time: Epoch
     comment: str | None = None
     verification: Verification | None = None
     files: tuple[File, ...] = ()
     size: Bytes | None = None
-    owner: str | None = None
+    owner: Name | None = None
     protected: bool = False
 
     @property
@@ -232,7 +234,7 @@ class SnapshotRow(Shape, frozen=True, kw_only=True, gc=False):
 class Drive(Shape, frozen=True, kw_only=True):
     """A tape drive; vendor, model and serial are there if the host sees it, ``state`` while somebody holds it."""
 
-    name: str
+    name: Name
     vendor: str | None = None
     model: str | None = None
     serial: str | None = None
@@ -240,7 +242,7 @@ class Drive(Shape, frozen=True, kw_only=True):
 
 
 class Media(Shape, frozen=True, kw_only=True):
-    label_text: str
+    label_text: Name
     status: str
     location: str
     uuid: str | None = None
