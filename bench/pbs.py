@@ -6,9 +6,9 @@
 
 ``first``: from the start of ``lastgood exporter pbs`` until its page tells of every group. ``steady``: requests,
 bytes, processor and memory a minute after that, while guests are backed up; those of one size run side by side.
-``peers``: ours and others on a server whose datastores are all ordinary; they ask it at each scrape, so their minute
-is one scrape. Scrapes go on all the while; ``waited`` and ``own`` show what a busy machine adds to times. The last
-line of ``--json`` is one object; ``TARGETS`` are to be reached at 20 ms a call.
+``peers``: ours and others on a server that all of them can read, with ordinary datastores and, but for one scrape,
+comments in ASCII; they ask at each scrape, so their minute is one scrape. Scrapes go on all the while; ``waited`` and
+``own`` show what a busy machine adds to times. ``TARGETS`` are to be reached at 20 ms a call.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pbs_pages import Page, Scraper
@@ -51,9 +51,13 @@ class Marks:
 
     @classmethod
     def now(cls, pbs: Pbs, program: Program, *, deflated: bool) -> Marks:
-        stats = pbs.ask("/stats")
+        return replace(cls.of(pbs.ask("/stats"), deflated=deflated), cpu=program.cpu_seconds())
+
+    @classmethod
+    def of(cls, stats: dict[str, Any], *, deflated: bool) -> Marks:
+        """Of a server alone."""
         wire = stats["bytes_deflated"] if deflated else stats["bytes_raw"]
-        return cls(time.monotonic(), stats["requests_total"], stats["bytes_raw"], wire, program.cpu_seconds())
+        return cls(time.monotonic(), stats["requests_total"], stats["bytes_raw"], wire, cpu=0.0)
 
     def until(self, later: Marks) -> dict[str, float]:
         return {
@@ -75,8 +79,7 @@ class Ours:
         self.pbs = pbs
         self.figures: dict[str, Any] = {}
         self._began = time.monotonic()
-        idle = pbs.ask("/stats")
-        assert idle["requests_total"] == 0
+        self._idle = replace(Marks.of(pbs.ask("/stats"), deflated=True), at=self._began)
         self.program = exits.enter_context(exporter(pbs))
         self._listened = time.monotonic()
         self._waited = self._waits()
@@ -89,14 +92,13 @@ class Ours:
         """Wait for the whole picture."""
         until(lambda: any(page.is_picture for page in self.scraper.pages), "a whole picture")
         ended, waits = time.monotonic(), self._waits()
-        nothing = Marks(self._began, 0, 0, 0, 0.0)
         _, most = self.program.memory_mb()
         self.figures["first"] = {
             "start_seconds": round(self._listened - self._began, 2),
             "picture_seconds": round(ended - self._listened, 2),
             "waited_seconds": round(waits[0] - self._waited[0], 2),
             "server_waited_seconds": round(waits[1] - self._waited[1], 2),
-            **nothing.until(Marks.now(self.pbs, self.program, deflated=True)),
+            **self._idle.until(Marks.now(self.pbs, self.program, deflated=True)),
             "peak_mb": round(most),
             **self.scraper.figures(),
         }
@@ -162,6 +164,8 @@ def against(size: str, latency: float, peers: Sequence[tuple[str, str]], seconds
     """Ours and others in turn on one server that all of them can read."""
     told: dict[str, Any] = {}
     with simulated(size, latency, plain=True) as pbs:
+        unread = {name: why for name, command in peers if (why := of_any_text(pbs, command))}
+        pbs.ascii_only()
         with contextlib.ExitStack() as exits:
             ours = Ours(pbs, threading.Lock(), exits)
             ours.first()
@@ -172,9 +176,20 @@ def against(size: str, latency: float, peers: Sequence[tuple[str, str]], seconds
         for name, command in peers:
             with rival(command, pbs) as program:
                 told[name] = theirs = of_rival(pbs, program)
+            theirs["any_text"] = unread.get(name, "read")
             theirs["times_ours"] = ratios(theirs, ours.figures["steady"])
             show(f"{size}, {latency:g} ms, all ordinary, {name}", theirs)
     return told
+
+
+def of_any_text(pbs: Pbs, command: str) -> str | None:
+    """Why a scrape does not come while comments hold more than ASCII; None if it does."""
+    with rival(command, pbs) as program:
+        try:
+            program.get()
+        except (OSError, http.client.HTTPException) as error:
+            return f"{type(error).__name__}: {error}"[:120]
+    return None
 
 
 def of_rival(pbs: Pbs, program: Program) -> dict[str, Any]:

@@ -55,6 +55,11 @@ class Pbs:
     def readable_groups(self) -> int:
         return sum(group["readable"] for group in self.ask("/truth")["groups"])
 
+    def ascii_only(self) -> None:
+        """Take out the guests whose comments hold more than ASCII."""
+        odd = self.ask("/truth")["special"]["multibyte-comment"]
+        self.ask("/events", [{"do": {"kind": "delete-group", **group}} for group in odd])
+
     def back_up(self, number: int) -> None:
         """One more snapshot, of one of five guests of its first datastore."""
         guest = {"store": "main", "type": "vm", "id": str(900_000 + number % 5)}
