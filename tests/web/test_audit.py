@@ -64,12 +64,26 @@ async def test_programs_read_it_a_page_at_a_time(home: Home) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["outcome=fine", "since=yesterday", "since=2026-01-01T00:00", "cursor=-1", "cursor=x", "actor=" + "x" * 400],
+    [
+        "outcome=fine",
+        "since=yesterday",
+        "since=2026-01-01T00:00",
+        "since=0001-01-01T00:00%2B14:00",
+        "until=9999-12-31T23:59-01:00",
+        "cursor=-1",
+        "cursor=x",
+        "actor=" + "x" * 400,
+    ],
 )
 async def test_a_filter_that_cannot_be_meant_is_refused(home: Home, query: str) -> None:
     answer = await home.program().get(f"/api/v1/audit?{query}")
     assert answer.status_code == 422
     assert answer.json()["error"]["field"] == query.partition("=")[0]
+
+
+async def test_the_last_day_of_the_calendar_is_a_day_like_others(home: Home) -> None:
+    browser = await home.signed_in()
+    assert (await browser.get("/audit?until=9999-12-31")).status_code == 200
 
 
 async def test_people_see_who_did_what_and_nothing_of_it_is_markup(home: Home) -> None:

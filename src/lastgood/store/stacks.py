@@ -22,6 +22,8 @@ from lastgood.store.schema import deploys, insert, stack_texts, storable
 
 MOST_TEXTS = 50
 PAGE = 100
+_LARGEST_NUMBER = 2**31 - 1
+"""No database counts further in such a column."""
 _PRESUMED = (str(Outcome.LOST), str(Outcome.CANCELLED))
 Cursor = tuple[datetime, str]
 
@@ -70,6 +72,8 @@ def add_text(
 
 def find_text(connection: Connection, key: StackKey, number: int | None = None) -> StackText | None:
     """The text of this number, or the newest."""
+    if number is not None and number > _LARGEST_NUMBER:
+        return None
     query = select(stack_texts).where(_of(key)).order_by(stack_texts.c.number.desc()).limit(1)
     if number is not None:
         query = query.where(stack_texts.c.number == number)

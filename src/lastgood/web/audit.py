@@ -32,6 +32,7 @@ from lastgood.web.site import Site
 AT_ONCE = 1_000
 """Rows of a file that are in memory at one time."""
 _LONGEST_FILTER = 300
+_LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class ActorReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +96,8 @@ async def audit_page(request: Request[Any, Any, Any]) -> Response[bytes]:
     action, actor, target, outcome, since, until, cursor = (asked.get(name) or None for name in names)
     wanted = _wanted(action, actor, target, outcome, since, until)
     if wanted.until is not None and until is not None and len(until) == len("2026-01-01"):
-        wanted = replace(wanted, until=wanted.until + timedelta(days=1))  # people mean the day itself as well
+        whole = min(wanted.until, _LAST_DAY - timedelta(days=1)) + timedelta(days=1)
+        wanted = replace(wanted, until=whole)  # people mean the day itself as well
     site = site_of(request)
     found, following = await site.read(
         partial(rows.recorded, wanted=wanted, before=_number(cursor), limit=lists.ROWS)
@@ -261,7 +263,10 @@ def _moment(field: str, said: str | None) -> datetime | None:
         raise Invalid(field, f"{field} is a day such as 2026-01-31, or a moment such as 2026-01-31T12:00Z.") from None
     if found.tzinfo is None:
         raise Invalid(field, f"{field} lacks its time zone; end it with Z or an offset.")
-    return found.astimezone(UTC)
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise Invalid(field, f"{field} lies outside of every calendar; name a later or an earlier moment.") from None
 
 
 def _number(cursor: str | None) -> int | None:
