@@ -18,6 +18,7 @@ from .site import Site
 
 HANDSHAKE_WITHIN = 15.0
 FIRST_BYTE_WITHIN = 60.0
+MOST_ROUNDS = 100
 _TLS_HANDSHAKE = 0x16
 
 
@@ -29,23 +30,24 @@ class Listener:
         self.port: int = self._listening.getsockname()[1]
         self._spare = _bound(self.port)
         self._contexts: dict[int, ssl.SSLContext] = {}
-        self._accepting: asyncio.Task[None] | None = None
+        self._is_listening = False
         self._open: dict[asyncio.Task[None], socket.socket] = {}
+        self._loose: set[socket.socket] = set()
+        """Taken, and no transport closes them yet."""
+        self._transports: set[asyncio.BaseTransport] = set()
         self._coming_back: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         self._listening.listen(512)
-        self._accepting = asyncio.create_task(self._accept(self._listening))
+        self._loop.add_reader(self._listening, self._take)
+        self._is_listening = True
 
     def go_down(self, seconds: float) -> None:
         """Refuse connections and drop those there are, then come back on the same port."""
         if self._coming_back is not None:
             self._coming_back.cancel()
-        elif self._accepting is not None:
-            self._accepting.cancel()
-            # Refusing begins now; closed it may be only once the task has let go of it.
-            self._listening.shutdown(socket.SHUT_RDWR)
-            self._accepting.add_done_callback(lambda _: self._closed())
+        else:
+            self._leave()
         current = asyncio.current_task()
         for task in list(self._open):
             if task is not current:
@@ -55,16 +57,26 @@ class Listener:
     async def stop(self) -> None:
         if self._coming_back is not None:
             self._coming_back.cancel()
-        tasks = [task for task in (self._accepting, *self._open) if task is not None]
+        self._leave()
+        tasks = list(self._open)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # what was aborted says goodbye in the next round of the loop
+        # Those that wait for a client to say goodbye wait no more; it shows after some rounds of the loop.
+        for _ in range(MOST_ROUNDS):
+            for transport in tuple(self._transports):
+                if isinstance(transport, asyncio.WriteTransport):
+                    transport.abort()
+            await asyncio.sleep(0)
+            if not self._transports:
+                break
         await asyncio.sleep(0)
-        self._listening.close()
         self._spare.close()
 
-    def _closed(self) -> None:
+    def _leave(self) -> None:
+        if self._is_listening:
+            self._loop.remove_reader(self._listening)
+        self._is_listening = False
         self._listening.close()
 
     def _come_back(self) -> None:
@@ -72,14 +84,25 @@ class Listener:
         self._listening, self._spare = self._spare, _bound(self.port)
         self.start()
 
-    async def _accept(self, listening: socket.socket) -> None:
-        while True:
-            sock, _ = await self._loop.sock_accept(listening)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._site.stats.connections += 1
-            task = asyncio.create_task(self._welcome(sock))
-            self._open[task] = sock
-            task.add_done_callback(lambda done: self._open.pop(done, None))
+    def _take(self) -> None:
+        """No task waits for a client: one that is cancelled would lose whom it has just accepted."""
+        try:
+            sock, _ = self._listening.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._site.stats.connections += 1
+        task = asyncio.create_task(self._welcome(sock))
+        self._open[task] = sock
+        self._loose.add(sock)
+        task.add_done_callback(self._left)
+
+    def _left(self, done: asyncio.Task[None]) -> None:
+        """A task that is cancelled before it begins has closed nothing."""
+        sock = self._open.pop(done)
+        if sock in self._loose:
+            self._loose.remove(sock)
+            sock.close()
 
     async def _welcome(self, sock: socket.socket) -> None:
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -89,7 +112,7 @@ class Listener:
                 return
             tls = first[0] == _TLS_HANDSHAKE
             reader = asyncio.StreamReader(limit=connection.LONGEST_HEAD)
-            protocol = asyncio.StreamReaderProtocol(reader)
+            protocol = _Protocol(reader, self._transports)
             writer = await self._opened(sock, reader, protocol, tls=tls)
             try:
                 await (connection.serve(self._site, reader, writer) if tls else self._redirect(reader, writer))
@@ -107,6 +130,7 @@ class Listener:
         if self._site.downs != downs:
             sock.close()
             raise ConnectionAbortedError("the server goes away")
+        self._loose.discard(sock)
         try:
             transport, _ = await self._loop.connect_accepted_socket(
                 lambda: protocol,
@@ -150,6 +174,25 @@ class Listener:
         if serial not in self._contexts:
             self._contexts[serial] = self._site.world.certificate().context()
         return self._contexts[serial]
+
+
+class _Protocol(asyncio.StreamReaderProtocol):
+    """Keeps its transport among ``transports`` for as long as that is open."""
+
+    def __init__(self, reader: asyncio.StreamReader, transports: set[asyncio.BaseTransport]) -> None:
+        super().__init__(reader)
+        self._all = transports
+        self._own: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._own = transport
+        self._all.add(transport)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._own is not None:
+            self._all.discard(self._own)
+        super().connection_lost(exc)
 
 
 def _bound(port: int) -> socket.socket:
