@@ -62,11 +62,17 @@ class Slow:
                 on.want("slow")
                 break
         on.show()
-        if not self._is_whole and on.looks and not on.groups.pending:
-            self._is_whole = True
-            _log.info("every group was listed", collector=on.name, groups=len(on.groups.shown))
+        self._tell_whole()
         if failures:
             raise first_of(failures)
+
+    def _tell_whole(self) -> None:
+        """Once, when no datastore is left that was not looked at, and no group that was not listed."""
+        on = self._on
+        looked = on.looks and all(look.probe is not Probe.UNKNOWN for look in on.looks.values())
+        if looked and not self._is_whole and not on.groups.pending:
+            self._is_whole = True
+            _log.info("every group was listed", collector=on.name, groups=len(on.groups.shown))
 
     def _places(self) -> list[Place]:
         """Namespaces that could be read when last looked at."""
