@@ -71,6 +71,19 @@ async def test_a_body_is_handed_over_and_counted() -> None:
         assert f"Bearer {SECRET}" in server.text
 
 
+async def test_cookies_of_a_server_are_neither_kept_nor_sent_back() -> None:
+    async def handing_out(writer: asyncio.StreamWriter) -> None:
+        head = b"HTTP/1.1 200 OK\r\nset-cookie: sticky=1; path=/\r\ncontent-length: 2\r\n\r\n{}"
+        writer.write(head)
+        await writer.drain()
+
+    async with listening(handing_out) as server, client(server) as http:
+        for _ in range(2):
+            await ask(http)
+        assert server.text.count("GET /x") == 2
+        assert "sticky" not in server.text
+
+
 async def test_a_refusal_gives_its_first_words_and_no_body() -> None:
     words = b"permission check failed\x07\x1b[31m\r\nsecond line " + b"x" * 5000
     async with listening(saying(words, status="403 Forbidden")) as server, client(server) as http:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -146,6 +147,8 @@ class Http:
             trust_env=False,
             follow_redirects=False,
             headers=self._headers,
+            # A server that hands out cookies would have us keep and send more of them for as long as we run.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
     @asynccontextmanager
