@@ -53,6 +53,14 @@ def test_once_backs_up_for_real_and_sees_it_in_its_own_metrics(folder: Path) -> 
     assert "1 snapshots" in listed.stdout
 
 
+def test_a_warning_about_the_settings_is_said_once(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "lastgood.toml"
+    file.write_text("[metrics]\nauth = false\n")
+    answer = once(folder, "--config", str(file))
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr.count("lastgood: warning: /metrics is public") == 1, answer.stderr
+
+
 def test_secrets_are_files_of_their_owner_alone(folder: Path) -> None:
     assert once(folder).returncode == 0
     for name in ("repository.password", "metrics.token", "metrics.header", "secret.key", "agent/agent.key"):
