@@ -9,6 +9,7 @@ from pathlib import Path
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from scripts.dashboards import docker_fleet, overview, restic_manager
+from scripts.dashboards.pbs import board as pbs
 
 ROOT = Path(__file__).parents[2]
 DEPLOYED = ROOT / "deploy/grafana"
@@ -19,6 +20,7 @@ PACKAGED = ROOT / "src/lastgood/assets"
 DASHBOARDS: dict[str, Callable[[], Dashboard]] = {
     "restic-manager-dashboard.json": restic_manager.dashboard,
     "lastgood-overview.json": overview.dashboard,
+    "pbs.json": pbs.dashboard,
     "docker-fleet.json": docker_fleet.dashboard,
 }
 

@@ -20,6 +20,7 @@ TOLD = {name for vocabulary in VOCABULARIES for family in vocabulary.families fo
 UIDS = {
     "restic-manager-dashboard.json": "restic-manager",
     "lastgood-overview.json": "lastgood-overview",
+    "pbs.json": "lastgood-pbs",
     "docker-fleet.json": "lastgood-docker",
 }
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -64,7 +65,7 @@ def test_grafana_takes_it_as_a_dashboard_of_schema_39_over_one_data_source(name:
             assert variable["datasource"] == DATASOURCE
             # A series that lacks the label belongs to All.
             assert (variable["includeAll"], variable["multi"], variable["allValue"]) == (True, True, ".*")
-            assert re.fullmatch(r"label_values\([a-z_]+(\{.*\})?, [a-z]+\)", variable["query"])
+            assert re.fullmatch(r"label_values\([a-z_]+(\{.*\})?, [a-z_]+\)", variable["query"])
     for panel in panels(name):
         assert panel["datasource"] == DATASOURCE
         assert all(target["datasource"] == DATASOURCE for target in panel["targets"])
