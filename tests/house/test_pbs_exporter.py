@@ -17,6 +17,7 @@ from lastgood.config.names import ENVIRONMENT_ALIASES
 from lastgood.metrics import pbs
 from lastgood.metrics.pbs import natrontech
 from lastgood.tools.pbs.refusals import refused
+from tests.config.reading import TOML, loaded
 from tests.metrics.pbs.promised import PROMISED
 from tests.prometheus import program
 
@@ -182,3 +183,17 @@ def test_the_page_has_a_row_for_each_name_that_the_published_exporter_promised()
     rows = page.partition("| metric | the same | corrected |")[2].partition("\n\n")[0]
     covered = [re.compile(name.replace("*", ".*")) for name in re.findall(r"`(pbs_[a-z0-9_*]+)`", rows)]
     assert [name for name in PROMISED if not any(each.fullmatch(name) for each in covered)] == []
+
+
+def test_the_example_for_the_hub_is_taken_as_it_stands() -> None:
+    text = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/pbs.md").read_text(), re.S)[0]
+    secrets = re.findall(r'token_secret_file = "([^"]+)"', text)
+    files = {TOML: text.replace("AB:CD:...", "AB:" * 31 + "AB"), **dict.fromkeys(secrets, "a-secret")}
+    found = loaded(files=files)
+    attic, dr = found.settings.servers.pbs
+    assert (attic.name, dict(attic.targets), attic.expected_off) == (
+        "attic",
+        {"vm/100": 691200.0, "vm/*": 93600.0},
+        False,
+    )
+    assert (dr.name, dr.expected_off, found.warnings) == ("dr", True, [])
