@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -34,6 +35,10 @@ WATCHED = {
     ],
 }
 """What is asked of the event stream. Never all: each health probe adds three ``exec_*`` events."""
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a body that is not as it should be: bad bytes within a string and depth have their own."""
+_VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 
 _T = TypeVar("_T")
 
@@ -76,10 +81,10 @@ class Client:
 
     def _settle(self, headers: Mapping[str, str]) -> None:
         told = headers.get("api-version", "")
-        major, _, minor = told.partition(".")
-        if not (major.isdecimal() and minor.isdecimal()):
+        found = _VERSION.fullmatch(told)
+        if found is None:
             raise BadPayload(f"What listens on {self._where} is no container engine: it names no API version.")
-        theirs = (int(major), int(minor))
+        theirs = (int(found[1]), int(found[2]))
         if theirs < OLDEST:
             raise BadPayload(
                 f"The engine on {self._where} speaks API {told}, this agent {OLDEST[0]}.{OLDEST[1]} and later; "
@@ -125,7 +130,7 @@ class Client:
                 async for line in _lines(answer.aiter_raw()):
                     try:
                         yield read(line)
-                    except msgspec.DecodeError:
+                    except _UNREADABLE:
                         continue
         except httpx.HTTPError as error:
             if opened.is_set():  # who cut it, the engine or something on the way, only a ping can tell
@@ -151,7 +156,7 @@ class Client:
             raise self._refused(answer.status_code, bytes(body))
         try:
             return msgspec.json.decode(body, type=kind)
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             raise BadPayload(f"The engine on {self._where} answers {path} with what cannot be read.") from error
 
     def _away(self, error: BaseException) -> CollectError:
@@ -175,7 +180,7 @@ class Client:
     def _refused(self, status: int, body: bytes) -> CollectError:
         try:
             said = msgspec.json.decode(body, type=Fault).message[:200]
-        except msgspec.DecodeError:
+        except _UNREADABLE:
             said = ""
         if status == 404:
             return BadPayload(f"The engine on {self._where} does not know it ({said or status}).", cause="missing")

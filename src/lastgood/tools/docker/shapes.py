@@ -8,7 +8,7 @@ environment, of the containers of known backup tools, for settings that are no s
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -124,7 +124,7 @@ class Event(msgspec.Struct, frozen=True):
     type: str = msgspec.field(default="", name="Type")
     action: str = msgspec.field(default="", name="Action")
     actor: Actor = msgspec.field(default=Actor(), name="Actor")
-    time: int = 0
+    time: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
     nanoseconds: int = msgspec.field(default=0, name="timeNano")
 
 
