@@ -12,6 +12,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typer import Typer
 
 EXIT_CONFIG = 78
@@ -22,6 +24,13 @@ OBJECTS_BETWEEN_COLLECTIONS = 50_000
 def main() -> None:
     """Run the command named on the command line and exit with its code."""
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    from lastgood.cli import agent_alone
+
+    if (told := agent_alone.told(sys.argv[1:])) is not None:
+        from lastgood.agent.run import run_agent
+
+        _spoken(lambda: sys.exit(run_agent(**told)))
+        return
     from lastgood.cli.app import app
 
     run_tree(app)
@@ -37,10 +46,14 @@ def pbs_exporter() -> None:
 
 def run_tree(app: Typer) -> None:
     """Run a tree of commands; errors become sentences and exit codes."""
+    _spoken(lambda: app(standalone_mode=True))
+
+
+def _spoken(run: Callable[[], object]) -> None:
     from lastgood.errors import ConfigError, LastgoodError
 
     try:
-        app(standalone_mode=True)
+        run()
     except LastgoodError as error:
         if "--debug" in sys.argv or os.environ.get("LASTGOOD_DEBUG"):
             raise

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from lastgood.cli.agent_alone import CONFIG, LOG_LEVEL
 from lastgood.cli.options import Debug
 
 app = typer.Typer(help="The program on each host: runs backups and reports them.", no_args_is_help=True)
 
-CONFIG = Path("/etc/lastgood/agent.toml")
 DATA_DIR = Path("/var/lib/lastgood-agent")
 
 ConfigPath = Annotated[
@@ -45,7 +45,7 @@ def run(
     parent: Annotated[
         int | None, typer.Option("--die-with-parent", metavar="PID", help="End when this parent process ends.")
     ] = None,
-    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = LOG_LEVEL,
     debug: Debug = False,
 ) -> None:
     """Run the agent in the foreground until it is told to stop.
