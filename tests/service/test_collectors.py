@@ -15,6 +15,7 @@ from lastgood.errors import Refused, StoreError, Unreachable
 from lastgood.fleet.fleet import Fleet
 from lastgood.fleet.learn import learn
 from lastgood.model.alert import AlertKey
+from lastgood.model.collected import CollectorHealth
 from lastgood.model.fact import Fact, RepositoryConfigured, RepositoryRemoved, SourceConfigured, SourcesCollected
 from lastgood.model.source import State
 from lastgood.service.collectors import Collectors, Configured, Kept
@@ -200,11 +201,11 @@ async def test_the_health_of_a_collector_is_told_when_it_changes() -> None:
     hub.tiny.fault = Unreachable("It does not answer.")
     async with hub.running():
 
-        async def heard() -> bool:
-            return hub.fleet.collectors["pbs/box"].heard if "pbs/box" in hub.fleet.collectors else False
+        async def failed() -> bool:
+            return bool(hub.collectors.probes["pbs/box"]["look"].failures)
 
-        await until(heard, "the first round")
-        assert hub.fleet.collectors["pbs/box"].failing_since is None
+        await until(failed, "the first round")
+        assert not (hub.fleet.collectors.get("pbs/box") or CollectorHealth()).heard, "nobody can say yet"
         hub.offset = timedelta(minutes=4)
 
         async def failing() -> bool:
@@ -212,7 +213,7 @@ async def test_the_health_of_a_collector_is_told_when_it_changes() -> None:
 
         await until(failing, "failing for long")
     health = hub.fleet.collectors["pbs/box"]
-    assert health.message == "It does not answer."
+    assert (health.heard, health.message) == (True, "It does not answer.")
     assert hub.judged.count("pbs/box") >= 2
     assert hub.tiny.ended == 1
 
@@ -272,6 +273,22 @@ async def test_a_real_hub_opens_an_alert_for_a_server_that_fails_and_closes_it(t
         await until(opened, "the alert")
         assert service.fleet.alerts[key].message.endswith("The token is wrong.")
         assert service.fleet.states["vm/100"] is State.GOOD
+        opened_as = service.fleet.alerts[key].id
+    finally:
+        await service.stop()
+
+    failing_still = Tiny(clock, interval=timedelta(seconds=1), fault=tiny.fault)
+    service = await Service.open(settings, clock, collected=lambda *_: [Configured(failing_still)])
+    await service.start()
+    try:
+        await until(failing, "a failed round after the start")
+        offset = timedelta(minutes=10)
+
+        async def failing_long() -> bool:
+            return service.fleet.judging.collectors["pbs/box"].failing_since is not None
+
+        await until(failing_long, "failing for long anew")
+        assert service.fleet.alerts[key].id == opened_as, "it was never over"
     finally:
         await service.stop()
 
@@ -279,7 +296,7 @@ async def test_a_real_hub_opens_an_alert_for_a_server_that_fails_and_closes_it(t
     healthy.sources = tiny.sources
     service = await Service.open(settings, clock, collected=lambda *_: [Configured(healthy)])
     assert set(service.fleet.sources) == {"vm/100"}
-    assert key in service.fleet.alerts
+    assert service.fleet.alerts[key].id == opened_as
     await service.start()
     try:
 

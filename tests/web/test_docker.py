@@ -89,7 +89,9 @@ async def test_a_person_excludes_a_place_with_a_reason_and_takes_it_back(home: H
     assert (answer.json()["because"], answer.json()["excluded_by"]) == ("a mirror", "script")
     answer = await client.post(f"{path}/include", json={"subject": "bind:/srv/shop"})
     assert answer.json()["answer"] == "never"
-    assert (await client.post(f"{path}/exclude", json={"subject": "bind:/x", "reason": "y"})).status_code == 404
+    for subject in ("bind:/x", "shop_db"):
+        answer = await client.post(f"{path}/exclude", json={"subject": subject, "reason": "y"})
+        assert (answer.status_code, "volume:NAME or bind:PATH" in answer.text) == (404, True)
     bare = f"/api/v1/hosts/{BARE.id}/coverage/exclude"
     assert (await client.post(bare, json={"subject": "bind:/srv/shop", "reason": "y"})).status_code == 404
 

@@ -104,8 +104,8 @@ Report = CollectedRepository | SourcesTold
 class CollectorHealth:
     """How a collector fares at this moment; memory, and no fact. ``failing_since`` is set once that lasts.
 
-    ``heard``: at least one of its rounds has ended, so that there is something to say. ``expected_off``: its server
-    is switched off on purpose at times.
+    ``heard``: since the hub began each of its probes has gone well, or one of them has failed for long; before that
+    nobody can say whether it fails still. ``expected_off``: its server is switched off on purpose at times.
     """
 
     heard: bool = False

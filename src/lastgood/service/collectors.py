@@ -184,15 +184,16 @@ class Collectors:
 
     def _tell_health(self, name: str) -> None:
         """Bring what rules and pages read in line with how the probes fare; worst speaks."""
-        now = self._clock()
+        now, off = self._clock(), self._configured[name].expected_off
         facts = self._timetables[name].facts
         failing = {probe: one for probe, one in facts.items() if one.is_failing_long(now)}
         first = min(failing, key=lambda probe: (failing[probe].failing_since or now, probe), default=None)
         health = CollectorHealth(
-            heard=any(one.rounds for one in facts.values()),
+            heard=bool(failing)
+            or all(one.succeeded_at is not None or (off and one.rounds) for one in facts.values()),
             failing_since=failing[first].failing_since if first is not None else None,
             message=failing[first].message if first is not None else None,
-            expected_off=self._configured[name].expected_off,
+            expected_off=off,
         )
         if self._fleet.judging.collectors.get(name) != health:
             self._fleet.judging.collectors[name] = health

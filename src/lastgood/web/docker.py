@@ -214,7 +214,9 @@ async def _exclude(
     _known(view, host_id)
     told = coverage.coverage_of(view, host_id, subject)
     if told is None:
-        raise Missing("No volume or bind mount of this host has this name; it may be gone.")
+        raise Missing(
+            "This host has no such volume or bind mount now; write it as it is listed, volume:NAME or bind:PATH."
+        )
     if reason is not None:
         reason = reason.strip()
         if not 0 < len(reason) <= LONGEST_REASON:
