@@ -110,7 +110,9 @@ def snapshot_verify(call: Call) -> None:
         },
         "errorCount": len(bad),
     }
+    os.write(2, b"Listing blobs...\nListed 24 blobs.\n")
     if call.asked("json"):
+        os.write(2, go(told["stats"]).encode() + b"\n")
         call.out.write(go(told | ({"errorStrings": errors} if errors else {})) + "\n")
     for error in errors:
         call.out.complain(error)
@@ -143,10 +145,11 @@ def manifest_show(call: Call) -> None:
             if told["id"] in wanted:
                 wanted.discard(told["id"])
                 text = go(told)
-                del told["id"]
-                call.out.write(f"// id: {json.loads(text)['id']}\n// length: {len(text)}\n")
+                call.out.write(f"// id: {told['id']}\n// length: {len(text)}\n")
+                told["id"] = ""
                 call.out.write(f"// modified: {rfc3339(reading[2]).replace('T', ' ')[:19]} UTC\n")
-                call.out.write(f"// label type:snapshot\n// label hostname:{source.host}\n")
+                labels = {"hostname": source.host, "path": source.path, "type": "snapshot", "username": source.user}
+                call.out.write("".join(f"// label {name}:{value}\n" for name, value in labels.items()))
                 call.out.write(indented(told))
     if wanted:
         call.out.fail(f'error getting metadata for "{min(wanted)}": manifest not found')
@@ -198,7 +201,7 @@ def index_list(call: Call) -> None:
     found = [one for one in repository.blobs(call.scenario, "x") if re.match("x[nsr]", one[0])]
     if call.asked("json"):
         call.out.elements(
-            go({"id": name, "length": length, "timestamp": rfc3339(moment), "superseded": None})
+            go({"id": name, "length": length, "timestamp": rfc3339(moment), "Superseded": None})
             for name, length, moment in sorted(found, key=lambda one: one[2])
         )
         return
@@ -236,6 +239,13 @@ def notification_profiles(call: Call) -> None:
     )
 
 
+def notification_templates(call: Call) -> None:
+    """With the heading of the text output inside the list, as 0.23.1 prints it: this is no JSON."""
+    call.out.write("[NAME                           TYPE            MODIFIED\n")
+    names = [f"{name}.{kind}" for name in ("generic-error", "snapshot-report") for kind in ("html", "txt")]
+    call.out.write("\n " + ",\n ".join(go({"name": name, "isBuiltIn": True}) for name in names) + "\n]")
+
+
 def nothing_listed(call: Call) -> None:
     call.out.elements([])
 
@@ -261,7 +271,7 @@ COMMANDS: dict[str, Callable[[Call], None]] = {
     "policy show": policy_show,
     "maintenance info": maintenance_info,
     "notification profile list": notification_profiles,
-    "notification template list": nothing_listed,
-    "user list": nothing_listed,
-    "acl list": nothing_listed,
+    "notification template list": notification_templates,
+    "server user list": nothing_listed,
+    "server acl list": nothing_listed,
 }

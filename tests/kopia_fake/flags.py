@@ -114,13 +114,31 @@ COMMANDS: dict[str, Command] = {
     "maintenance info": Command(JSON, direct=True),
     "notification profile list": Command(JSON, since=(18, 0)),
     "notification template list": Command(JSON, since=(18, 0)),
-    "user list": Command(JSON),
-    "acl list": Command(JSON),
+    "server user list": Command(JSON),
+    "server acl list": Command(JSON),
 }
 ALIASES = {"snapshots": "snapshot", "snap": "snapshot", "repo": "repository", "manifests": "manifest"}
-SECOND_ALIASES = {"ls": "list"}
+SECOND_ALIASES = {"ls": "list", "users": "user"}
 SHORT = {"n": "max-results", "a": "all", "i": "incomplete", "p": "password", "l": "show-identical"}
 SHORT_RAW = {"r": "raw"}
+
+
+# What Kopia knows besides: none of it is for one who only reads.
+WRITERS = {
+    "snapshot": "create delete edit expire fix pin migrate restore copy-history move-history",
+    "repository": "create sync-to upgrade change-password set-client set-parameters repair validate-provider",
+    "policy": "set edit delete remove import",
+    "maintenance": "run set",
+    "blob": "delete gc shards",
+    "content": "delete rewrite prefetch",
+    "index": "optimize recover",
+    "manifest": "delete remove",
+    "cache": "clear set prefetch sync",
+    "notification": "profile template",
+    "server": "start flush shutdown refresh snapshot upload pause resume cancel user acl throttle",
+    "mount": "",
+    "restore": "",
+}
 
 
 class Unknown(Exception):
@@ -130,9 +148,11 @@ class Unknown(Exception):
 def parsed(arguments: list[str], release: Release) -> tuple[str, dict[str, list[str]], list[str]]:
     """The command, its flags (an empty string for one without a value) and its other words."""
     command = _command([word for word in arguments if not word.startswith("-")])
+    if command not in COMMANDS and not _writes(command):
+        raise Unknown(f'expected command but got "{command.split(" ")[-1]}"')
     known = EVERYWHERE | (COMMANDS[command].flags if command in COMMANDS else {})
     if command in COMMANDS and release < COMMANDS[command].since:
-        raise Unknown(f"expected command but got {command.split()[0]!r}")
+        raise Unknown(f'expected command but got "{command.split()[0]}"')
     flags: dict[str, list[str]] = {}
     words: list[str] = []
     left = list(arguments)
@@ -151,6 +171,12 @@ def parsed(arguments: list[str], release: Release) -> tuple[str, dict[str, list[
         value = given if given is not None else (left.pop(0) if takes and left else "")
         flags.setdefault(name, []).append(value)
     return command, flags, words[len(command.split()) :]
+
+
+def _writes(command: str) -> bool:
+    first, _, rest = command.partition(" ")
+    known = WRITERS.get(first)
+    return known is not None and (not known or rest.split(" ")[0] in known.split())
 
 
 def _flag(word: str, command: str) -> tuple[str, str | None]:

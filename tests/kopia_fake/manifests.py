@@ -5,14 +5,13 @@ Streamed: a source at a time. 300,000 lines must leave at 30 MB/s and more, so t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 from .moments import rfc3339
-from .odd import strange
+from .odd import FILES, strange
 from .plan import CHECKPOINT, FATAL, INCOMPLETE, WARNING, WITHOUT_MANIFEST, Attempt, Source
 from .retention import DEFAULTS, reasons
 from .text import go
@@ -59,7 +58,7 @@ def identity(source: Source, attempt: Attempt, end: int) -> str:
 
 
 def root_of(source: Source, attempt: Attempt) -> str:
-    kind = "" if attempt.odd == "file" else "k"
+    kind = "" if attempt.odd in FILES else "k"
     return kind + blake2b(f"{source.name}\0{attempt.root}".encode(), digest_size=16).hexdigest()
 
 
@@ -69,7 +68,8 @@ def lines(source: Source, how: Print) -> Iterator[str]:
     base = go(source.path.replace("\\", "/").rstrip("/").rpartition("/")[2])
     for number, (reading, why) in enumerate(kept(source)):
         attempt = reading[0]
-        tail = f',"retentionReason":{json.dumps(why, separators=(",", ":"))}' if why and how.reasons else ""
+        joined = '","'.join(why)
+        tail = f',"retentionReason":["{joined}"]' if why and how.reasons else ""
         if attempt.odd or attempt.tags or attempt.pins or how.storage or attempt.failed or attempt.ignored:
             made = manifest(source, reading, how.zone_minutes)
             if how.storage:
@@ -84,9 +84,10 @@ def _plain(source: Source, reading: Reading, zone: int, where: str, base: str) -
     start_text = rfc3339(attempt.start, zone)
     incomplete = f',"incomplete":"{ended}"' if ended in INCOMPLETE else ""
     stats = _stats(attempt, ended)
+    description = go(attempt.description) if attempt.description else '""'
     counted = ",".join(f'"{name}":{value}' for name, value in stats.items())
     return (
-        f'{{"id":"{identity(source, attempt, end)}","source":{where},"description":{go(attempt.description)},'
+        f'{{"id":"{identity(source, attempt, end)}","source":{where},"description":{description},'
         f'"startTime":"{start_text}","endTime":"{rfc3339(end, zone)}","stats":{{{counted}}}{incomplete},'
         f'"rootEntry":{{"name":{base},"type":"d","mode":"0755","mtime":"{start_text}","uid":1000,"gid":1000,'
         f'"obj":"{root_of(source, attempt)}","summ":{{"size":{attempt.size},"files":{attempt.files},'

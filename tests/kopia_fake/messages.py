@@ -1,20 +1,23 @@
 """What Kopia says on stderr when it fails, by condition; a reader matches on parts of these."""
 
 MESSAGES = {
-    "not_connected": "repository is not connected. See https://kopia.io/docs/repositories/",
-    "password": "error opening repository: unable to create format manager: invalid repository password",
+    "not_connected": "open repository: repository is not connected. See https://kopia.io/docs/repositories/",
+    "password": (
+        "failed to open repository: unable to create format manager: invalid repository password\n"
+        "open repository: unable to open repository: unable to create format manager: invalid repository password"
+    ),
     "access_denied": (
         "error opening repository: error establishing write session: rpc error: "
         "code = PermissionDenied desc = access denied for lastgood@monitor"
     ),
-    "prompt": "unable to get password: password prompt error: inappropriate ioctl for device",
+    "prompt": "open repository: get password: password prompt error: inappropriate ioctl for device",
     "fingerprint": (
         "error opening repository: unable to open gRPC connection: "
         'can\'t find certificate matching SHA256 fingerprint "0f0f" (server had ["ab12"])'
     ),
     "direct_only": "operation supported only on direct repository",
     "storage": (
-        "error opening repository: cannot open storage: cannot access storage path: "
+        "open repository: unable to open repository: cannot open storage: cannot access storage path: "
         "stat /mnt/backup/kopia: no such file or directory"
     ),
     "volume": "unable to get storage volume capacity: error statting storage: input/output error",

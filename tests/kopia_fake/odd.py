@@ -24,11 +24,13 @@ PLACES = {
     "huge": "/srv/huge",
     "unknown_keys": "/srv/newer-kopia",
     "file": "/etc/app/config.yaml",
+    "bare_file": "/etc/app/bare.yaml",
     "pinned_only": "/srv/pinned",
     "leftover": "/srv/leftover-checkpoints",
     "reordered": "/srv/Case/",
 }
 ODDITIES = tuple(PLACES)
+FILES = ("file", "bare_file")  # a file as a source; without a summary as some releases leave it
 
 
 def odd_sources(names: list[str], now: int) -> list[Source]:
@@ -60,9 +62,9 @@ def _source(name: str, user: str, number: int, now: int) -> Source:
         newest.ended, newest.failed = "fatal", 2
     elif name == "huge":
         newest.size = HUGE
-    elif name == "file":
+    elif name in FILES:
         for attempt in attempts:
-            attempt.odd, attempt.files, attempt.dirs, attempt.size = "file", 1, 0, 4711
+            attempt.odd, attempt.files, attempt.dirs, attempt.size = name, 1, 0, 4711
     elif name == "pinned_only":
         attempts[0].start, attempts[0].end = now - 900 * DAY, now - 900 * DAY + HOUR
         attempts[0].pins, attempts[0].tags = ("before-upgrade",), {"tag:reason": "upgrade & move"}
@@ -82,11 +84,12 @@ def strange(odd: str, manifest: dict[str, Any]) -> dict[str, Any]:
         del root["summ"]
     elif odd == "no_symlinks":
         del root["summ"]["symlinks"]
-    elif odd == "file":
-        size = root.pop("summ")["size"]
-        made = {"name": root.pop("name"), "type": "f", "mode": "0644", "size": size}
-        root.pop("type"), root.pop("mode")
-        manifest["rootEntry"] = made | root
+    elif odd in FILES:
+        made = {"name": root["name"], "type": "f", "mode": "0644", "size": root["summ"]["size"]}
+        rest = {name: value for name, value in root.items() if name not in ("name", "type", "mode")}
+        if odd == "bare_file":
+            del rest["summ"]
+        manifest["rootEntry"] = made | rest
     elif odd == "unknown_keys":
         manifest["verdict"] = {"by": "later", "levels": [1, None, True]}
         root["summ"]["sparse"] = 17

@@ -50,7 +50,8 @@ class Ended(Exception):
 class Outlet:
     """Standard output and error of one call."""
 
-    def __init__(self, folder: Path, faults: list[dict[str, Any]]) -> None:
+    def __init__(self, folder: Path, faults: list[dict[str, Any]], prefix: str = "ERROR") -> None:
+        self._prefix = prefix
         self._folder = folder
         self._faults = {fault["kind"]: fault for fault in faults}
         self._waiting: list[str] = []
@@ -117,7 +118,8 @@ class Outlet:
     def complain(self, message: str) -> None:
         """An error that does not end the command."""
         colour = ("\x1b[31m", "\x1b[0m") if self.fault("ansi") else ("", "")
-        sys.stderr.write(f"{colour[0]}ERROR{colour[1]} {message}\n")
+        before = f"{colour[0]}{self._prefix}{colour[1]} " if self._prefix or colour[0] else ""
+        sys.stderr.write(f"{before}{message}\n")
         sys.stderr.flush()
 
     def fail(self, message: str, code: int = 1) -> None:

@@ -23,6 +23,7 @@ from .scenario import Scenario
 BUILD = "5a2f2f3c1bd24b1e4f8e6d0c7a1b9e3d5f7a9c2e"
 REMEMBERED = ("TZ", "LC_ALL", "LANG", "HOME", "PATH", "HTTP_PROXY", "HTTPS_PROXY", "RCLONE_CONFIG")
 TOO_MANY = 1000
+PLAIN_ERRORS = (23, 0)  # seen in 0.23.1: lines on stderr have no level before them
 
 
 def main(state: str) -> int:
@@ -43,7 +44,7 @@ def main(state: str) -> int:
     if command == "repository connect" and words[:1] == ["server"]:
         writes = False  # what an account may do is the server's affair
     _remember(folder, command, writes=writes)
-    out = Outlet(folder, _faults(folder, scenario, command))
+    out = Outlet(folder, _faults(folder, scenario, command), "" if scenario.release >= PLAIN_ERRORS else "ERROR")
     config = _config(flags)
     try:
         if writes:

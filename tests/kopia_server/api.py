@@ -15,6 +15,9 @@ from .access import Asked, Reply, front_page, token_is_right, user_of
 from .access import plain as plain_text
 from .site import Site
 
+UI_DENIED = (
+    "UI Access denied. See https://github.com/kopia/kopia/issues/880#issuecomment-798421751 for more information.\n\n"
+)
 ORDER = ("latest", "hourly", "daily", "weekly", "monthly", "annual")
 
 
@@ -47,6 +50,8 @@ def _api(site: Site, asked: Asked, user: str, control: bool) -> Reply:
         switched_off = not (site.settings.control if control else site.settings.ui)
         if not switched_off:
             site.stats.violations.append(f"{asked.method} {asked.path}")
+        if site.settings.ui and user != site.settings.ui_user:
+            return plain_text(403, UI_DENIED)
         return plain_text(404, "404 page not found\n")
     if not control and not token_is_right(site, asked):
         return plain_text(401, "Invalid or missing CSRF token.\n\n")
@@ -134,7 +139,8 @@ def next_time(site: Site, source: Source, state: str) -> int | None:
     last = site.seen[source.name]
     if not last:
         return site.refreshed
-    return max(last[0].start + source.gap * SECOND, site.refreshed)
+    gap = source.gap * SECOND
+    return max((last[0].start + gap) // gap * gap, site.refreshed)
 
 
 def snapshots(site: Site, asked: Asked) -> dict[str, Any]:

@@ -21,6 +21,7 @@ REASONS = {
 FOR_EVER = 3600.0
 LOGIN = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><form method=post></form></body></html>"
 LONGEST = 4_000_000
+BUFFER = 2048
 
 
 async def serve(site: Site, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -71,7 +72,7 @@ async def _answer(site: Site, asked: Asked, writer: asyncio.StreamWriter) -> boo
         reply = Reply(200, b'{"sources": [{"source": \xff\xfe nothing')
     else:
         reply = api.answer(site, asked)
-    data = head(reply) + reply.body
+    data = whole(reply)
     if kind == "reset" and fault:
         writer.write(data[: int(fault.get("after", len(data) // 2))])
         await writer.drain()
@@ -89,7 +90,18 @@ async def _answer(site: Site, asked: Asked, writer: asyncio.StreamWriter) -> boo
     return True
 
 
+def whole(reply: Reply) -> bytes:
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(reply.body), reply.body) if chunked(reply) else reply.body
+    return head(reply) + body
+
+
+def chunked(reply: Reply) -> bool:
+    """Go sends what is longer than its buffer without saying how long it is."""
+    return len(reply.body) > BUFFER
+
+
 def head(reply: Reply) -> bytes:
     lines = [f"HTTP/1.1 {reply.status} {REASONS.get(reply.status, 'Status')}", f"Content-Type: {reply.kind}"]
-    lines += [f"Content-Length: {len(reply.body)}", *(f"{name}: {value}" for name, value in reply.headers)]
+    length = "Transfer-Encoding: chunked" if chunked(reply) else f"Content-Length: {len(reply.body)}"
+    lines += [length, *(f"{name}: {value}" for name, value in reply.headers)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()

@@ -14,7 +14,7 @@ from tests.kopia_fake.plan import DIED, SKIPPED
 
 from . import webhook
 from .access import Reply
-from .connection import head, read
+from .connection import read, whole
 from .site import Mistake, Site
 from .webhook import Reported
 
@@ -100,7 +100,7 @@ async def serve(site: Site, reader: asyncio.StreamReader, writer: asyncio.Stream
         except (ValueError, KeyError, TypeError) as error:  # Mistake is one, and so is JSON that is none
             reply = Reply(400, json.dumps({"error": str(error)}).encode())
         reply.headers.append(("Connection", "close"))
-        writer.write(head(reply) + reply.body)
+        writer.write(whole(reply))
         await writer.drain()
     except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         pass

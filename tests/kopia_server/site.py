@@ -66,6 +66,7 @@ class Site:
         self.states: dict[str, str] = {}
         self.runs: dict[str, Run] = {}
         self.ran: set[str] = set()  # whose next time was cleared by a run since the last refresh
+        self.tasks.finish(self.tasks.begin("Repository", "Open", self.now - SECOND), "SUCCESS", self.now)
         self.refresh()
 
     def refresh(self) -> None:
