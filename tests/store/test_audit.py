@@ -371,6 +371,10 @@ async def test_changes_in_the_file_itself_are_found_whatever_they_leave_there(
             "UPDATE audit_rows SET at = CAST(at AS TEXT) || 'x' WHERE seq = 7",
             "UPDATE audit_rows SET seq = 'seven' WHERE seq = 7",
             "UPDATE audit_rows SET begun = 3 WHERE seq = 7",
+            "UPDATE audit_rows SET action = 'audit.trim', details = REPLACE(HEX(ZEROBLOB(50000)), '0', '[')"
+            " WHERE seq = 7",
+            "UPDATE audit_rows SET action = 'audit.set_back', details = REPLACE(HEX(ZEROBLOB(50000)), '0', '[')"
+            " WHERE seq = 7",
             "DELETE FROM audit_rows WHERE seq = 7",
             "DELETE FROM audit_rows WHERE seq < 7",
         )

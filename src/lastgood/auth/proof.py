@@ -36,6 +36,7 @@ from lastgood.auth.chain import (
 )
 from lastgood.model.audit import SET_BACK, TRIM, Ending
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
 MOST_FINDINGS = 50
 """So many are told one by one; one change in the middle may cause many."""
 
@@ -146,7 +147,7 @@ class _Walk:
             return
         try:
             made = msgspec.json.decode(row[DETAILS], type=Checkpoint)
-        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+        except _UNREADABLE:
             self.proof.fault(f"Row {row[SEQ]} is no checkpoint that can be read.")
             return
         if not checkpoint_is_signed(made, self._hub_key):
@@ -156,7 +157,7 @@ class _Walk:
     def _set_back(self, row: tuple[Any, ...]) -> None:
         try:
             said = msgspec.json.decode(row[DETAILS], type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+        except _UNREADABLE:
             said = {}
         sentence = (
             f"Row {row[SEQ]} tells that the hub began with a log that ended before row {said.get('head_seq', '?')}, "
@@ -174,9 +175,10 @@ class _Walk:
         if isinstance(row[AT], int):
             proof.last_at = _moment(row[AT])
         if self._open:
+            first = min((seq for seq in self._open if isinstance(seq, int)), default="?")
             proof.notes.append(
-                f"{len(self._open)} actions began and their end was not written (the first in row "
-                f"{min(self._open)}): the hub ended meanwhile, its database refused, or they are under way."
+                f"{len(self._open)} actions began and their end was not written (the first in row {first}): the hub "
+                "ended meanwhile, its database refused, or they are under way."
             )
 
     def beginning(self) -> None:

@@ -282,7 +282,7 @@ def _recorded(row: Any) -> Recorded:
 def _details(text: str) -> dict[str, Any]:
     try:
         said = msgspec.json.decode(text)
-    except msgspec.DecodeError:  # somebody changed the row; verify says so, and the list goes on
+    except (msgspec.DecodeError, RecursionError):  # somebody changed the row; verify says so, and the list goes on
         return {}
     return said if isinstance(said, dict) else {}
 
