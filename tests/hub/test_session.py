@@ -200,6 +200,8 @@ async def test_the_round_trip_is_measured_by_the_newest_nonce_only() -> None:
         await caller.send(Pong(nonce=ping.nonce))
         trip = await until(lambda: _value(rig.judging.presence[HOST.id].round_trip_seconds), "a round trip")
     assert 0 < trip < 5
+    trips = rig.judging.presence[HOST.id].round_trips
+    assert (sum(trips.buckets), trips.seconds) == (1, trip)
 
 
 async def test_the_agents_clock_is_compared_with_ours() -> None:
@@ -270,6 +272,9 @@ async def test_the_roster_reaches_an_agent_and_knows_who_is_away() -> None:
             assert connection is not None
             await until(lambda: _true(connection.applied == "1"), "the agent's word on its orders")
             assert connection.refused == ("home: no such zone",)
+            assert rig.judging.presence[HOST.id].refuses_orders
+            await caller.send(Applied(version="2"))
+            await until(lambda: _true(not rig.judging.presence[HOST.id].refuses_orders), "it takes the next ones")
         await until(lambda: _true(HOST.id not in rig.roster), "it left")
 
 
