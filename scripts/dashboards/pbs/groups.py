@@ -163,6 +163,8 @@ def oldest_first() -> object:
         f"At most {MOST}, those without a good backup first; archived ones and those of servers that are off on "
         "purpose are marked as such. Choose a datastore to see the rest.",
         [
+            # Queried first: how long each waits sorts the rows, those without any good backup too.
+            Column("Waits", by_group(shown), looks=(hidden(),)),
             Column("Standing", by_group(f"({standing()}) and ({shown})"), looks=_words()),
             *_places(),
             Column("Last good", by_group(f"-{AGE} and ({shown})"), looks=relative()),
@@ -188,7 +190,8 @@ def oldest_first() -> object:
                 looks=relative(),
             ),
         ],
-        "Last good",
+        "Waits",
+        descending=True,
         empty="No group is known.",
     )
 

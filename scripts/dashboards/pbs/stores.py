@@ -62,7 +62,7 @@ def datastores() -> object:
             Column(
                 "Deduplication",
                 by_store(of_store("pbs_dedup_factor")),
-                looks=(prop("unit", "×"), prop("decimals", 1)),
+                looks=(prop("unit", "suffix:×"), prop("decimals", 1)),
             ),
             Column(
                 "Unreadable namespaces",
