@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from lastgood.metrics.family import Family, Histogram, Instant, Type
 from lastgood.metrics.pack import NOTHING, Packer, Piece, Strung
-from lastgood.metrics.text import Format, bucket_rows, edges, label_text, tail
+from lastgood.metrics.text import Format, bucket_rows, bucket_template, label_text, tail
 
 ROWS_A_PART = 24
 """Fewer cost more bytes on the way, more cost more work for one changed line; measured at 100,000 hosts."""
@@ -77,13 +77,13 @@ class Parts:
         self._columns, self._packer, self._most = columns, packer, rows_a_part
         self._names = [family.name for family in columns.families]
         self._aged = [family.aged for family in columns.families]
-        self._edges = [_edges(family) for family in columns.families]
+        self._buckets = [_buckets(family) for family in columns.families]
         self._parts: list[_Part] = []
         self._firsts: list[str] = []
         self._stale: dict[_Part, set[int]] = {}
         self._kept = {column for column, aged in enumerate(self._aged) if aged is None}
         """The columns of which pieces are kept; also what is stale of a part of which all is."""
-        self._pieces = [{format_: Strung(packer) for format_ in held} for held in self._edges]
+        self._pieces = [{format_: Strung(packer) for format_ in held} for held in self._buckets]
 
     # --- rows come and go ---------------------------------------------------------------------------------------
 
@@ -226,9 +226,9 @@ class Parts:
     def _histograms(
         self, column: int, labels: list[str], values: Iterable[Histogram | None], format_: Format
     ) -> bytes:
-        name, texts = self._names[column], self._edges[column][format_]
+        name, template = self._names[column], self._buckets[column][format_]
         told = zip(labels, values, strict=True)
-        return "".join([bucket_rows(name, label, value, texts) for label, value in told]).encode()
+        return "".join([bucket_rows(name, label, value, template) for label, value in told]).encode()
 
     def segment(self, column: int, format_: Format = Format.TEXT) -> Piece:
         """All rows of a family that is not aged, after ``refresh``."""
@@ -257,7 +257,7 @@ class Parts:
         told = aged.told
         values: list[Any] = [None if base is None else told(now, base) for base in part.tails[column]]
         name, labels = self._names[column], part.labels[self._columns.group_of[column]]
-        if format_ in self._edges[column]:
+        if format_ in self._buckets[column]:
             return self._histograms(column, labels, values, format_)
         if None in values:
             lines = [
@@ -271,11 +271,11 @@ class Parts:
         return template % tuple(values)
 
 
-def _edges(family: Family[Any]) -> dict[Format | None, list[str]]:
-    """The bucket bounds of a histogram, which each format spells its own way; rows of others are the same in both."""
+def _buckets(family: Family[Any]) -> dict[Format | None, str]:
+    """The bucket rows of a histogram, which each format spells its own way; rows of others are the same in both."""
     if family.type is not Type.HISTOGRAM:
-        return {None: []}
-    return {format_: edges(family.bounds, format_) for format_ in Format}
+        return {None: ""}
+    return {format_: bucket_template(family.name, family.bounds, format_) for format_ in Format}
 
 
 def _lists(part: _Part) -> list[list[Any]]:

@@ -101,9 +101,9 @@ def rows(family: Family[Any], moment: object, ids: Sequence[str], labels: Sequen
     """The sample lines of these entities; ``labels`` are their label texts."""
     name, value = family.name, family.value
     if family.type is Type.HISTOGRAM:
-        texts = edges(family.bounds, format_)
+        template = bucket_template(name, family.bounds, format_)
         return "".join(
-            bucket_rows(name, label, value(moment, i), texts) for i, label in zip(ids, labels, strict=True)
+            bucket_rows(name, label, value(moment, i), template) for i, label in zip(ids, labels, strict=True)
         )
     # Written in place for integers, which nearly all values are; the plus makes 1 of True.
     return "".join(
@@ -115,19 +115,20 @@ def rows(family: Family[Any], moment: object, ids: Sequence[str], labels: Sequen
     )
 
 
-def edges(bounds: Sequence[float], format_: Format) -> list[str]:
-    """The upper bounds of a histogram's buckets as the format spells them, +Inf and all."""
-    return [bound_text(bound, format_) for bound in (*bounds, math.inf)]
+def bucket_template(name: str, bounds: Sequence[float], format_: Format) -> str:
+    """The bucket rows of one label set, with room for its counts; a NUL stands where its labels begin."""
+    edges = [bound_text(bound, format_) for bound in (*bounds, math.inf)]
+    return "".join([f'{name}_bucket\0le="{edge}"}} %d\n' for edge in edges])
 
 
-def bucket_rows(name: str, label: str, value: Value, edges: Sequence[str]) -> str:
+def bucket_rows(name: str, label: str, value: Value, template: str) -> str:
     """All rows of one label set together, as OpenMetrics demands: buckets, then count, then sum."""
     if not isinstance(value, Histogram):
         return ""
     opened = f"{label[:-1]}," if label else "{"
-    totals = list(accumulate(value.counts))
-    rows = [f'{name}_bucket{opened}le="{edge}"}} {total}\n' for edge, total in zip(edges, totals, strict=True)]
-    return "".join([*rows, f"{name}_count{label} {totals[-1]}\n", f"{name}_sum{label}{tail(value.sum)}"])
+    totals = tuple(accumulate(value.counts))
+    buckets = (template % totals).replace("\0", opened)
+    return f"{buckets}{name}_count{label} {totals[-1]}\n{name}_sum{label}{tail(value.sum)}"
 
 
 def label_text(names: Sequence[str], values: Sequence[str], optional: Sequence[str] = ()) -> str:
