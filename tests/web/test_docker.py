@@ -149,6 +149,19 @@ async def test_what_was_seen_last_of_an_engine_that_is_silent_is_not_told_as_if_
     shown = (await (await home.signed_in()).get(f"/hosts/{HOST.id}/docker")).text
     assert "nothing newer is known" in shown
     assert "It takes connections and answers nothing." in shown
+    rows = shown.partition('<table class="rows">')[2].partition("</table>")[0]
+    assert "is-unknown" in rows
+    assert "is-good" not in rows
+    assert (
+        "It takes connections and answers nothing." in (await (await home.signed_in()).get(f"/hosts/{HOST.id}")).text
+    )
+
+
+async def test_the_page_of_coverage_has_no_good_answer_for_a_host_without_an_engine(home: Home) -> None:
+    client = await home.signed_in()
+    for host_id in (BARE.id, "nowhere"):
+        answer = await client.get("/coverage", params={"host": host_id})
+        assert (answer.status_code, "a backup is known" in answer.text) == (404, False)
 
 
 async def test_a_token_for_one_host_sees_the_data_of_that_host_alone(home: Home) -> None:

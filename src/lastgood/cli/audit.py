@@ -167,6 +167,6 @@ def _told(proof: Proof) -> dict[str, Any]:
 
 def _people(row: dict[str, Any]) -> dict[str, str]:
     actor, target = row["actor"], row["target"]
-    kind = "" if actor["kind"] == "person" or not actor["name"] else f" ({actor['kind']})"
+    kind = "" if actor["kind"] in ("person", actor["name"]) or not actor["name"] else f" ({actor['kind']})"
     named = target["name"] or target["id"]
     return {"who": (actor["name"] or actor["kind"]) + kind, "what": f"{target['kind']} {named}" if named else ""}

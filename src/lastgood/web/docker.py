@@ -94,8 +94,10 @@ async def coverage_page(
     host: FromQuery[str] = "",
     q: FromQuery[str] = "",
 ) -> Response[bytes]:
-    wanted = Answer(answer) if answer in set(Answer) else None
-    return await asyncio.to_thread(_coverage_page, request, site_of(request).view(), wanted, host, q)
+    wanted, view = Answer(answer) if answer in set(Answer) else None, site_of(request).view()
+    if host:
+        _known(view, host)  # of a host that nobody has looked at, nothing would be a good answer
+    return await asyncio.to_thread(_coverage_page, request, view, wanted, host, q)
 
 
 def _coverage_page(

@@ -11,6 +11,7 @@ from litestar import Request, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from lastgood.errors import AccessError
+from lastgood.fleet.docker import trouble
 from lastgood.fleet.fleet import FleetView
 from lastgood.web import lists, past, reader
 from lastgood.web.enrolment import PendingReading, all_pending
@@ -111,6 +112,7 @@ async def _host_page(
         rows=[reader.source_reading(view, source, now, progress) for source in sources[: lists.ROWS]],
         total=len(sources),
         has_engine=host_id in view.docker,
+        trouble=trouble(view.docker[host_id].engine) if host_id in view.docker and view.online.get(host_id) else None,
         runs=runs,
         alerts=[reader.alert_reading(view, alert) for alert in view.alerts.values() if alert.host_id == host_id],
     )

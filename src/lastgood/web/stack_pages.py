@@ -19,7 +19,7 @@ from lastgood.model.stack import StackAction, StackKey
 from lastgood.service.stacks import Written
 from lastgood.store import stacks as rows
 from lastgood.web import forms
-from lastgood.web.faults import Invalid
+from lastgood.web.faults import Invalid, Missing
 from lastgood.web.render import page, redirect
 from lastgood.web.session import site_of
 from lastgood.web.sources import origin
@@ -171,7 +171,10 @@ async def _stack_page(
     deploys = await deploys_of(site, key, limit=RECENT)
     numbers = await texts_of(site, key)
     view = site.view()
-    (stack,) = [one for one in stack_readings(view, key[0], [key[1]]) if one.project == key[1]]
+    kept = [key[1]] if deploys.items or numbers or said is not None or fault is not None else []
+    stack = next((one for one in stack_readings(view, key[0], kept) if one.project == key[1]), None)
+    if stack is None:
+        raise Missing(f"There is no stack {key[1]!r} on {view.hosts[key[0]].name}; look at the list of its stacks.")
     written: Written | None = None
     if said is None and numbers and request.user.may(STACK_DEPLOY):
         try:
