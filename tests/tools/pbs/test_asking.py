@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-import structlog
 
 from lastgood.config.servers import PbsServer
 from lastgood.errors import CollectError, ConfigError, Refused, Unreachable
@@ -146,14 +145,9 @@ def test_a_user_may_have_a_mail_address_for_a_name() -> None:
     Api(settings(token_id="jane@example.org@ldap!lastgood_1"))
 
 
-def test_a_server_that_is_not_checked_is_warned_of_once_when_it_is_made() -> None:
-    with structlog.testing.capture_logs() as logs:
-        off = Api(settings(name="cellar", verify_tls=False))
-        on = [Api(settings()), Api(settings(verify_tls=False, fingerprint="ab" * 32))]
-    assert not off.tls_verified
-    assert all(api.tls_verified for api in on)
-    assert [(line["log_level"], line["server"]) for line in logs] == [("warning", "cellar")]
-    assert "set a fingerprint" in logs[0]["event"]
+def test_a_server_that_is_not_checked_is_told_as_such_and_a_pin_checks_it() -> None:
+    assert not Api(settings(name="cellar", verify_tls=False)).tls_verified
+    assert all(api.tls_verified for api in (Api(settings()), Api(settings(verify_tls=False, fingerprint="ab" * 32))))
 
 
 async def test_the_secret_is_in_no_sentence_and_no_picture_of_the_api() -> None:
