@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Self
@@ -82,6 +83,30 @@ class FakeKopia:
     def written(self) -> list[list[str]]:
         """The arguments of calls that would have changed the repository."""
         return [call["argv"] for call in self.calls() if call["writes"]]
+
+    def connect(self, config: Path | None = None, *, readonly: bool = True) -> Path:
+        """The config file of a connection, as ``repository connect`` would leave it."""
+        config = config or self.state / "repository.config"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        options = {"hostname": "monitor", "username": "lastgood"} | ({"readonly": True} if readonly else {})
+        config.write_text(json.dumps({"storage": {"type": self.scenario.storage}, "clientOptions": options}))
+        return config
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+        """One call as a careful caller makes it; an empty value takes a variable away."""
+        config = self.state / "repository.config"
+        if not config.exists():
+            self.connect(config)
+        given = {"PATH": "/usr/bin:/bin", "HOME": str(self.state), "KOPIA_CONFIG_PATH": str(config)}
+        given |= {"KOPIA_PASSWORD": self.scenario.password} | environment
+        return subprocess.run(
+            [self.path, *arguments],
+            env={name: value for name, value in given.items() if value},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
 
     def truth(self) -> dict[str, Any]:
         """What a good collector says about this scenario; told from the plan, not from what is printed."""

@@ -164,7 +164,7 @@ def parsed(arguments: list[str], release: Release) -> tuple[str, dict[str, list[
         name, given = _flag(word, command)
         plain = name[3:] if name.startswith("no-") and name[3:] in known else name
         takes, since = known.get(plain, (False, (99, 0)))
-        if release < since and command:
+        if release < since and command in COMMANDS:
             raise Unknown(
                 f"unknown long flag '--{name}'" if word.startswith("--") else f"unknown short flag '{word}'"
             )

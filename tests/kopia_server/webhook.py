@@ -128,7 +128,7 @@ def _paragraph(one: Reported, zone: int) -> str:
         text += "\n  Failed Entries:\n"
         for number in range(min(failed, MOST_NAMED)):
             text += f"\n  - d{number % 5}/f{number}: permission denied"
-    return text + "\n\n"
+    return text + ("\n\n" if now else "\n")
 
 
 def _own(told: list[Reported], template: dict[str, Any]) -> tuple[dict[str, str], str]:
