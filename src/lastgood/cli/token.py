@@ -50,7 +50,7 @@ def create(
 ) -> None:
     """Make an API token and print it; it is told this once.
 
-    Example: lastgood token create prometheus-scraper --role scraper > /etc/prometheus/lastgood-token
+    Example: lastgood token create prometheus-scraper --role scraper > /etc/prometheus/lastgood.token
     """
     from lastgood.cli.ask import asked_hub
 
