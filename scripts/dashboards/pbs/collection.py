@@ -168,7 +168,7 @@ def load() -> timeseries.Panel:
         over_time(by_server(of_server("pbs_host_cpu_usage")), "A", "{{server}} processor"),
         over_time(by_server(of_server("pbs_host_io_wait")), "B", "{{server}} waiting"),
     ]
-    return _lines(panel.targets(queries).unit("percentunit").max(1))
+    return _lines(panel.targets([*queries]).unit("percentunit").max(1))
 
 
 def memory() -> timeseries.Panel:
@@ -183,4 +183,4 @@ def memory() -> timeseries.Panel:
         )
         for ref, part in parts
     ]
-    return _lines(panel.targets(queries).unit("percentunit").max(1))
+    return _lines(panel.targets([*queries]).unit("percentunit").max(1))

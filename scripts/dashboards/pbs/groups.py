@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import bargauge, stat, timeseries
 from grafana_foundation_sdk.models import common
+from grafana_foundation_sdk.models import dashboard as models
 from scripts.dashboards.parts import (
     AMBER,
     GREEN,
@@ -90,7 +91,7 @@ def by_standing() -> stat.Panel:
     return panel.orientation(common.VizOrientation.VERTICAL).justify_mode(common.BigValueJustifyMode.CENTER)
 
 
-def _words() -> tuple[object, ...]:
+def _words() -> tuple[models.DynamicConfigValue, ...]:
     return mapped({str(rank): told for rank, told in STANDINGS.items()}), coloured_cell(), wide(120)
 
 
@@ -134,7 +135,7 @@ def not_good() -> object:
     )
 
 
-def _span() -> tuple[object, ...]:
+def _span() -> tuple[models.DynamicConfigValue, ...]:
     return prop("unit", "dtdurations"), prop("decimals", 0)
 
 
@@ -216,7 +217,7 @@ def verification() -> stat.Panel:
     for ref, (word, _) in zip("ABC", told, strict=True):
         those = of_group("pbs_group_verification", f'state="{word}"')
         queries.append(now(or_zero(f"count({those})", state), ref, word))
-    panel = panel.targets(queries).unit("short").decimals(0).color_scheme(by_threshold()).thresholds(steps("text"))
+    panel = panel.targets([*queries]).unit("short").decimals(0).color_scheme(by_threshold()).thresholds(steps("text"))
     for word, colour in told:
         panel = panel.override_by_name(word, [prop("thresholds", steps("text", (1, colour)).build())])
     panel = panel.reduce_options(newest()).graph_mode(common.BigValueGraphMode.NONE)
