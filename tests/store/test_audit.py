@@ -139,6 +139,19 @@ async def test_details_and_names_without_end_are_cut_and_odd_letters_kept_apart(
     assert len(str(rows[0])) < 2_000
 
 
+async def test_no_detail_pushes_another_out(database: Database) -> None:
+    given = {"restore.include": ["/" + "x" * 200] * 20, "restore.target": "/srv/back", "text": "y" * 50_000}
+    also = ["z" * 64] * 60
+    for details in ({"given": given, "also": also}, {"given": given}, {"status": 200}):
+        long = entry(1, details=details)
+        await database.write(lambda connection, long=long: audit.append(connection, long, NOW, KEYS))
+    (plain, second, first), _ = await database.read(audit.recorded)
+    assert plain.details == {"status": 200}
+    for one in (first, second):
+        assert one.details["given"]["restore.target"] == "/srv/back"
+        assert one.details["given"]["restore.include"][-1] == "…"
+
+
 async def test_an_action_that_is_not_in_the_list_is_never_written(database: Database) -> None:
     with pytest.raises(ValueError, match="is no action"):
         await database.write(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from lastgood.model.audit import ACTIONS, ActorKind, Ending
@@ -116,6 +118,37 @@ async def test_a_run_is_called_by_its_kind_and_names_its_source(home: Home) -> N
     assert {(one.target.kind, one.target.name) for one in found} == {("source", source.name)}
     assert all(one.details["run_id"] for one in found)
     assert found[2].details["given"]["restore.target"] == "/srv/back"
+
+
+@pytest.mark.parametrize("hiding", ["behind blanks", "behind a long field", "behind many paths"])
+async def test_nobody_hides_what_was_asked_behind_the_size_of_a_request(home: Home, hiding: str) -> None:
+    source_id = next(iter(home.fleet.sources))
+    restore = {"include": ["/" + "x" * 300] * 300, "snapshot": "latest", "target": "/srv/back"}
+    if hiding != "behind many paths":
+        restore["include"] = ["/" + "x" * 4_000] * 20 if hiding == "behind a long field" else []
+    body = json.dumps({"kind": "restore", "source_id": source_id, "restore": restore}).encode()
+    body += b" " * 70_000 if hiding == "behind blanks" else b""
+    answer = await home.program().post("/api/v1/runs", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 202, answer.text
+    (found,) = await recorded(home)
+    assert (found.action, found.target.id) == ("restore.run", source_id)
+    assert found.details["given"]["restore.target"] == "/srv/back"
+
+
+async def test_a_form_says_each_field_once_and_nothing_crowds_it_out_of_the_log(home: Home) -> None:
+    browser = await home.signed_in()
+    host_id = next(iter(home.fleet.hosts))
+    token = form_token((await browser.get("/")).text)
+    junk = "".join(f"{number}.name=x&" for number in range(200))
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    twice = f"csrf={token}&name=one&name=another"
+    assert (await browser.post(f"/hosts/{host_id}/rename", content=twice, headers=headers)).status_code == 400
+    once = f"csrf={token}&{junk}name=renamed"
+    assert (await browser.post(f"/hosts/{host_id}/rename", content=once, headers=headers)).status_code == 303
+    assert home.fleet.hosts[host_id].name == "renamed"
+    (refused, done) = await recorded(home)
+    assert refused.outcome is Ending.REFUSED
+    assert done.details["given"] == {"name": "renamed"}
 
 
 async def test_what_is_refused_says_so(home: Home) -> None:

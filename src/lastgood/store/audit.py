@@ -8,7 +8,7 @@ itself a row. Hashes and seals are those of ``auth/chain.py``.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -288,10 +288,25 @@ def _details(text: str) -> dict[str, Any]:
 
 
 def _told(details: Any) -> str:
-    text = storable(msgspec.json.encode(details).decode()) if details else "{}"
-    if len(text) > LONGEST_DETAILS:
-        return msgspec.json.encode({"left_out": "more than the log keeps"}).decode()
-    return text
+    """As much of each detail as there is room for: one that is long pushes no other out."""
+    if not details:
+        return "{}"
+    for longest, most in ((LONGEST_DETAILS, LONGEST_DETAILS), (100, 10), (40, 3), (20, 1)):
+        text = storable(msgspec.json.encode(_cut(details, longest, most)).decode())
+        if len(text) <= LONGEST_DETAILS:
+            return text
+    return msgspec.json.encode({"left_out": "more than the log keeps"}).decode()
+
+
+def _cut(value: Any, longest: int, most: int) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= longest else value[:longest] + "…"
+    if isinstance(value, Mapping):
+        return {key: _cut(member, longest, most) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        more = ["…"] if len(value) > most else []
+        return [_cut(member, longest, most) for member in value[:most]] + more
+    return value
 
 
 def _short(text: str) -> str:

@@ -311,28 +311,28 @@ def name_of(kind: str, its_id: str, view: FleetView) -> str:
 
 
 def kept(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what was said that which an audit log may keep."""
+    """Of what was said that which an audit log may keep. Nothing is crowded out by fields that mean nothing."""
     values: dict[str, Any] = {}
     names: list[str] = []
-    for name, value in _flat(said):
-        if len(values) + len(names) >= MOST_FIELDS:
-            names.append("…")
-            break
-        shown = _shown(value) if name.rpartition(".")[2] in SAYABLE else None
-        if shown is None:
-            names.append(name[:LONGEST_FIELD])
-        else:
+    for name, key, value in _flat(said):
+        shown = _shown(value) if key in SAYABLE else None
+        if shown is not None and len(values) < MOST_FIELDS:
             values[name[:LONGEST_FIELD]] = shown
+        elif len(names) < MOST_FIELDS:
+            names.append(name[:LONGEST_FIELD])
+        elif names[-1] != "…":
+            names.append("…")
     return {**({"given": values} if values else {}), **({"also": names} if names else {})}
 
 
-def _flat(said: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+def _flat(said: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
+    """Each field: how it is shown, its own name, its value."""
+    found: list[tuple[str, str, Any]] = []
     for name, value in said.items():
         if isinstance(value, dict) and name in OPENED:
-            found += [(f"{name}.{key}", part) for key, part in list(value.items())[:MOST_FIELDS]]
+            found += [(f"{name}.{key}", str(key), part) for key, part in list(value.items())[:MOST_FIELDS]]
         elif name != "csrf":
-            found.append((str(name), value))
+            found.append((str(name), str(name), value))
     return found
 
 

@@ -17,16 +17,16 @@ from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from lastgood.errors import NoRoom, StoreError
+from lastgood.errors import AccessError, NoRoom, StoreError
 from lastgood.ids import ulid
 from lastgood.model.audit import ActorKind, Ending, Entry, Target, Who
-from lastgood.web.audited import Audited, When, audited, kept, name_of, target_of, told_of
+from lastgood.web.audited import OPENED, Audited, When, audited, kept, name_of, target_of, told_of
 from lastgood.web.limits import Attempts, address_key
 from lastgood.web.session import SAFE_METHODS, caller_address, check_form, check_size, site_of
 from lastgood.web.site import Actor
 
 LARGEST_READ = 64 * 1024
-"""Of a larger body nothing is kept but its size."""
+"""Of a larger field nothing is kept but its name."""
 LONGEST_KEY = 64
 
 _BEGUN = "lastgood.begun"
@@ -212,13 +212,26 @@ async def _said(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """The fields of the body; empty for what cannot be read, which the route refuses by itself."""
     kind = request.content_type[0]
     if kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        form = await request.form()
-        return {name: value for name, value in form.items() if isinstance(value, str)}
+        said: dict[str, Any] = {}
+        for name, value in (await request.form()).items():
+            if name in said:  # one route takes the first, another the last: what was meant could not be written down
+                raise AccessError(f"The form names {name[:40]!r} twice; reload the page and try again.", status=400)
+            said[name] = value
+        return {name: value for name, value in said.items() if isinstance(value, str)}
     body = await request.body()
-    if not body or len(body) > LARGEST_READ:
-        return {"bytes": len(body)} if body else {}
     try:
-        said = msgspec.json.decode(body)
+        return _fields(body) if body else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+
+
+def _fields(body: bytes | msgspec.Raw) -> dict[str, Any]:
+    """Whatever the size of the whole, so that nobody hides a field behind many others, or behind blanks."""
+    return {name: _field(name, part) for name, part in msgspec.json.decode(body, type=dict[str, msgspec.Raw]).items()}
+
+
+def _field(name: str, part: msgspec.Raw) -> Any:
+    raw = bytes(part)
+    if len(raw) <= LARGEST_READ:
+        return msgspec.json.decode(raw)
+    return _fields(raw) if name in OPENED else ()
