@@ -93,7 +93,7 @@ async def serve(site: Site, reader: asyncio.StreamReader, writer: asyncio.Stream
         try:
             body = json.loads(asked.body) if asked.body else None
             if (asked.method, asked.path) == ("POST", "/notify"):
-                told = await notify(site, body)
+                told = await notify(site, dict(body or {}))
             else:
                 told = control(site, asked.method, asked.path, body)
             reply = Reply(200, json.dumps(told).encode())
