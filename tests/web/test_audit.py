@@ -115,6 +115,7 @@ async def test_a_download_holds_every_row_as_it_is_chained(home: Home) -> None:
 async def test_a_spreadsheet_takes_no_cell_for_a_formula(home: Home) -> None:
     await write(home, 1, who=Who(kind=ActorKind.PERSON, name="=HYPERLINK(1)"), target=Target(kind="host", name="+1"))
     answer = await home.program().get("/api/v1/audit/export?format=csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     (row,) = csv.DictReader(io.StringIO(answer.text))
     assert (row["actor_name"], row["target_name"], row["action"]) == ("'=HYPERLINK(1)", "'+1", "host.write")
     assert (await home.program().get("/api/v1/audit/export?format=xls")).status_code == 422

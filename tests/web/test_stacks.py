@@ -120,6 +120,7 @@ async def test_of_a_stack_that_nobody_knows_nothing_is_stopped(home: Home) -> No
             assert answer.status_code == 404
             assert "There is no stack 'shpo' on web-1" in answer.json()["error"]["message"]
             assert (await home.program().post(path(home, f"/{word}"))).status_code == 202
+        assert (await home.program().delete(f"/api/v1/hosts/{host_id}/stacks/shpo")).status_code == 404
     browser = await home.signed_in()
     assert (await browser.get(f"/hosts/{host_id}/stacks/shpo")).status_code == 404
     assert (await browser.get(f"/hosts/{host_id}/stacks/shop")).status_code == 200

@@ -162,7 +162,7 @@ async def export_audit(
     wanted = _wanted(action, actor, target, outcome, since, until)
     site = site_of(request)
     today = site.now().astimezone(UTC).date().isoformat()
-    kind = "text/csv; charset=utf-8" if wished == "csv" else "application/x-ndjson"
+    kind = "text/csv" if wished == "csv" else "application/x-ndjson"
     headers = {"Content-Disposition": f'attachment; filename="lastgood-audit-{today}.{wished}"'}
     return Stream(_lines(site, wanted, as_csv=wished == "csv"), media_type=kind, headers=headers)
 

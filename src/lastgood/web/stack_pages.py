@@ -22,7 +22,6 @@ from lastgood.web import forms
 from lastgood.web.faults import Invalid, Missing
 from lastgood.web.render import page, redirect
 from lastgood.web.session import site_of
-from lastgood.web.sources import origin
 from lastgood.web.stack_readings import stack_readings
 from lastgood.web.stacks import (
     NewDeploy,
@@ -31,6 +30,7 @@ from lastgood.web.stacks import (
     check_project,
     deploys_of,
     find_deploy,
+    forgotten,
     known_host,
     texts_of,
     turned,
@@ -94,10 +94,8 @@ async def restart_page(
 async def forget_page(
     request: Request[Any, Any, Any], host_id: FromPath[str], project: FromPath[str]
 ) -> Response[bytes]:
-    site = site_of(request)
-    known_host(site, host_id)
-    about_stack(request, (host_id, project))
-    await site.stacks.forget((host_id, project), origin(request))
+    known_host(site_of(request), host_id)
+    await forgotten(request, (host_id, project))
     return redirect(f"/hosts/{host_id}/stacks")
 
 

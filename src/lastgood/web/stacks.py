@@ -30,6 +30,7 @@ from lastgood.web.stack_readings import (
     DeployList,
     DeployWithLog,
     StackList,
+    StackReading,
     TextList,
     TextReading,
     TextRow,
@@ -100,8 +101,7 @@ async def restart_stack(
 async def forget_stack(request: Request[Any, Any, Any], host_id: FromPath[str], project: FromPath[str]) -> None:
     site = site_of(request)
     known_host(site, host_id)
-    about_stack(request, (host_id, project))
-    await site.stacks.forget((host_id, project), origin(request))
+    await forgotten(request, (host_id, project))
 
 
 @get(f"{_STACK}/deploys", tags=["stacks"], summary="What was deployed, stopped and restarted, newest first")
@@ -214,13 +214,25 @@ async def asked(request: Request[Any, Any, Any], wish: StackWish, key: str | Non
     return DeployAsked(deploy_id=deploy_id)
 
 
+async def forgotten(request: Request[Any, Any, Any], key: StackKey) -> None:
+    """Raises Missing if nothing is kept of it."""
+    site = site_of(request)
+    found = await _named(site, key)
+    if found is None or not found.deployed:
+        raise Missing(f"Nothing is kept of a stack {key[1]!r} on {site.view().hosts[key[0]].name}.")
+    about_stack(request, key)
+    await site.stacks.forget(key, origin(request))
+
+
+async def _named(site: Site, key: StackKey) -> StackReading | None:
+    kept = await site.read(partial(rows.list_projects, host_id=key[0]))
+    return next((one for one in stack_readings(site.view(), key[0], kept) if one.project == key[1]), None)
+
+
 async def _check_known(site: Site, key: StackKey) -> None:
     """Of a name that nobody has compose would say that all went well. Raises Missing."""
     view = site.view()
-    if key[0] not in view.docker:
-        return  # nothing is known of the containers there
-    kept = await site.read(partial(rows.list_projects, host_id=key[0]))
-    if all(one.project != key[1] for one in stack_readings(view, key[0], kept)):
+    if key[0] in view.docker and await _named(site, key) is None:  # else nothing is known of the containers there
         raise Missing(f"There is no stack {key[1]!r} on {view.hosts[key[0]].name}; look at the list of its stacks.")
 
 
