@@ -160,8 +160,8 @@ class _Walk:
         except _UNREADABLE:
             said = {}
         sentence = (
-            f"Row {row[SEQ]} tells that the hub began with a log that ended before row {said.get('head_seq', '?')}, "
-            f"for which a head had been signed"
+            f"Row {row[SEQ]} tells that row {said.get('head_seq', '?')}, which the hub had written or signed a head "
+            f"for, was not in its log any more"
         )
         if said.get("restored_from") is not None:
             self.proof.notes.append(f"{sentence}: it was restored from a backup of {said['restored_from']}.")
