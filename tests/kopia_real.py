@@ -48,9 +48,9 @@ class RealKopia:
         self._done(self._call(config, *where, *_identity("lastgood", "monitor")))
         return config
 
-    def write(self, *arguments: str) -> str:
+    def write(self, *arguments: str, **environment: str) -> str:
         """What the owner's command printed; a failure is an AssertionError."""
-        return self._done(self._call(self.folder / "owner.config", *arguments))
+        return self._done(self._call(self.folder / "owner.config", *arguments, **environment))
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
         """One call of a careful reader; an empty value takes a variable away."""

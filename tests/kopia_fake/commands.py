@@ -20,6 +20,12 @@ from .text import go, indented
 from .world import visible
 
 Flags = dict[str, list[str]]
+PROFILE = {
+    "profile": "lastgood",
+    "type": "webhook",
+    "summary": 'Webhook POST https://hub.example.org/hooks/kopia Format "txt"',
+    "minSeverity": 0,
+}
 
 
 class Call:
@@ -234,9 +240,7 @@ def maintenance_info(call: Call) -> None:
 
 
 def notification_profiles(call: Call) -> None:
-    call.out.elements(
-        [go({"profile": "lastgood", "type": "webhook", "minSeverity": 0, "summary": 'Webhook POST Format "txt"'})]
-    )
+    call.out.elements([go(PROFILE)])
 
 
 def notification_templates(call: Call) -> None:

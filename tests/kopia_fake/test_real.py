@@ -15,6 +15,7 @@ import pytest
 from tests.kopia_real import RealKopia
 from tests.kopia_server.asking import ask
 from tests.kopia_server.simulator import KopiaServer
+from tests.kopia_server.test_webhook import ear
 
 from .fake import FakeKopia
 
@@ -97,6 +98,35 @@ def test_refusals_are_the_same(
     assert part in said.stderr and part in told.stderr
     assert (said.returncode, said.stdout) == (told.returncode, told.stdout)
     assert said.stderr == told.stderr
+
+
+def test_a_real_notification_is_the_simulated_one(tmp_path: Path) -> None:
+    kopia = RealKopia(tmp_path)
+    with ear() as real, ear() as simulated:
+        endpoint = ("--profile-name=lastgood", f"--endpoint={real.url}", "--http-header=X-Token:t", "--format=txt")
+        kopia.write("notification", "profile", "configure", "webhook", *endpoint, "--min-severity=report")
+        place = kopia.source("data", one="1")
+        kopia.write("snapshot", "create", str(place), KOPIA_SEND_ERROR_NOTIFICATIONS="always")
+        with pytest.raises(AssertionError, match="no such file"):
+            kopia.write("snapshot", "create", str(place / "missing"), KOPIA_SEND_ERROR_NOTIFICATIONS="always")
+        attempts = [{"hours_ago": 1, "size": 1, "files": 1, "dirs": 1}]
+        with KopiaServer(size="none", sources=[{"source": f"root@web1:{place}", "attempts": attempts}]) as server:
+            server.notify(simulated.url, f"root@web1:{place}", headers={"X-Token": "t"})
+            died = {"source": f"root@web1:{place}/missing", "ended": "died", "error": "it broke"}
+            server.notify(simulated.url, died, headers={"X-Token": "t"})
+            server.notify(simulated.url, error="encountered 2 errors:", operation="snapshot create")
+
+    def shape(told: tuple[str, dict[str, str], str]) -> list[str]:
+        subject = told[1]["subject"].rpartition(" on ")[0]
+        lines = [re.sub(r"^(  )?(\w+: +).*", r"\1\2", line) for line in told[2].splitlines()]
+        lines = [line.split(" by ")[0][:12] for line in lines if not line.startswith("  Duration")]
+        error = [line.startswith("encountered") for line in lines]
+        if any(error):  # what the error was, and where in the program, is not compared
+            lines = lines[: error.index(True)]
+        return [subject, *lines]
+
+    assert [shape(one) for one in real.heard] == [shape(one) for one in simulated.heard]
+    assert all(told[1].get("x-token") == "t" for told in real.heard)
 
 
 def test_a_real_server_answers_as_the_simulated_one(real: RealKopia, tmp_path: Path) -> None:

@@ -101,6 +101,14 @@ def test_a_batch_is_one_message_and_an_own_template_one_encoded_line_each() -> N
     assert (second["user"], second["status"]) == (["root"], ["warnings"])
 
 
+def test_an_own_template_has_whole_seconds_or_the_manifests_nanoseconds() -> None:
+    template = {"line": "{start} {start_ns} {end_ns}"}
+    with ear() as listening, site(start="2026-08-21T10:00:00.25Z", end="2026-08-21T10:00:09.75Z") as server:
+        server.notify(listening.url, WEB, template=template)
+    ((_, _, line),) = listening.heard
+    assert line == "2026-08-21T10%3A00%3A00Z 1787306400250000000 1787306409750000000"
+
+
 def test_anything_but_200_is_not_delivered_and_nothing_is_sent_twice() -> None:
     with ear(204) as listening, site() as server:
         assert server.notify(listening.url, WEB) == {"delivered": False, "status": 204}

@@ -77,8 +77,12 @@ class Reported:
         return self.attempt.start if self.attempt else 0
 
     @property
+    def end(self) -> int:
+        return self.attempt.end if self.attempt else 0
+
+    @property
     def seconds(self) -> float:
-        return max(0, self.attempt.end - self.attempt.start) / SECOND if self.attempt else 0.0
+        return round(max(0, self.end - self.start) / SECOND, 1)  # as precise as Kopia tells it
 
 
 def report(
@@ -139,10 +143,10 @@ def _own(told: list[Reported], template: dict[str, Any]) -> tuple[dict[str, str]
             "host": one.host,
             "path": one.path,
             "status": one.status,
-            "start": rfc3339(one.start),
-            "start_unix": str(one.start // SECOND),
-            "end": rfc3339(one.attempt.end) if one.attempt else rfc3339(0),
-            "end_unix": str(one.attempt.end // SECOND if one.attempt else 0),
+            "start": rfc3339(one.start // SECOND * SECOND),  # .StartTimestamp: whole seconds
+            "end": rfc3339(one.end // SECOND * SECOND),
+            "start_ns": str(one.start),  # .Manifest.StartTime: nanoseconds, as the manifest has them
+            "end_ns": str(one.end),
             "duration": _duration(one.seconds),
             "size": str(one.attempt.size if one.attempt else 0),
             "files": str(one.attempt.files if one.attempt else 0),
