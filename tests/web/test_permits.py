@@ -166,6 +166,20 @@ async def test_a_repository_comes_with_a_password_only_from_whoever_may_hand_one
     assert made.status_code == 201, made.text
 
 
+async def test_a_held_password_is_sent_elsewhere_only_by_whoever_may_hand_one_in(home: Home) -> None:
+    await home.roles.put("keeper", ["repository.write", "fleet.read"], "ann", BUILT_IN["admin"])
+    keeper, admin = home.bearing(await home.token("keeper")), home.program()
+    body = {"name": "new", "url": "rest:https://here.test/", "held": {"password": "correct horse"}}
+    made = await admin.post("/api/v1/repositories", json=body)
+    assert made.status_code == 201, made.text
+    path = f"/api/v1/repositories/{made.json()['id']}"
+    for change in ({"url": "rest:https://there.test/"}, {"watched_by": next(iter(home.fleet.hosts))}):
+        refused = await keeper.patch(path, json=change)
+        assert (refused.status_code, "credential.write" in refused.text) == (403, True), change
+    assert (await keeper.patch(path, json={"name": "renamed"})).status_code == 200
+    assert (await admin.patch(path, json={"url": "rest:https://there.test/"})).status_code == 200
+
+
 async def test_a_route_that_nobody_entered_is_closed_to_everybody(home: Home) -> None:
     @get("/api/v1/forgotten")
     async def forgotten() -> str:

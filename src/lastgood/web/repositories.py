@@ -193,7 +193,10 @@ async def changed(
     """Change a repository; for the API and for the form."""
     site = site_of(request)
     check_ours(site.view(), repository_id)
-    after = changed_repository(site.view().repositories[repository_id], body, site.view())
+    before = site.view().repositories[repository_id]
+    after = changed_repository(before, body, site.view())
+    if before.held and (after.url, after.watched_by) != (before.url, before.watched_by):
+        require(request, CREDENTIAL_WRITE)  # what the hub holds would be shown to another server, or another host
     await _check_orders(site, after)
     _, request_id = minted(site, request, key)
     await site.credentials.change(
