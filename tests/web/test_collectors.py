@@ -140,6 +140,13 @@ async def test_a_failing_collector_says_since_when_and_why(box: Home) -> None:
     assert "expected to be off" in await text(box, "/collectors")
 
 
+async def test_a_long_message_is_shown_to_its_end_where_the_mend_stands(box: Home) -> None:
+    message = f"box shows the certificate {'18:dd:' * 30}, which is not the pinned one: set this fingerprint."
+    box.fleet.judging.collectors["pbs/box"] = CollectorHealth(heard=True, failing_since=NOW, message=message)
+    assert len(message) > 200
+    assert message in await text(box, "/collectors")
+
+
 async def test_without_a_server_the_page_says_how_to_name_one(home: Home) -> None:
     assert "No server is asked" in await text(home, "/collectors")
     assert (await api(home, "collectors"))["items"] == []

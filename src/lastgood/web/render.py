@@ -23,6 +23,7 @@ from lastgood.web.session import form_holder, is_secure, make_form_token, site_o
 
 _UNPRINTABLE = re.compile("[\ud800-\udfff\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 LONGEST_NAME = 200
+LONGEST_SENTENCE = 600
 
 
 class Json(Response[Any]):
@@ -114,12 +115,17 @@ def since(at: datetime | None, now: datetime) -> Markup:
     )
 
 
-def name(text: str | None) -> Markup:
+def name(text: str | None, longest: int = LONGEST_NAME) -> Markup:
     """A name as somebody gave it: apart from its surroundings, whatever its direction, and not endless."""
     if text is None:
         return escape(words.DASH)
-    shown = text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
+    shown = text if len(text) <= longest else text[: longest - 1] + "…"
     return Markup("<bdi>{}</bdi>").format(shown or "(no name)")
+
+
+def sentence(text: str | None) -> Markup:
+    """As ``name``, of what tells at its end how to mend it."""
+    return name(text, LONGEST_SENTENCE)
 
 
 def seconds(count: float | None) -> timedelta | None:
@@ -141,6 +147,7 @@ ENVIRONMENT.filters |= {
     "lasted": words.lasted,
     "moment": moment,
     "name": name,
+    "sentence": sentence,
     "number": words.number,
     "seconds": seconds,
     "since": since,
