@@ -16,7 +16,7 @@ PLACES = {
     "future": "/srv/future",
     "backwards": "/srv/backwards",
     "two_users": "/srv/shared",
-    "windows": "C:\\Users\\kim\\Büro & Archiv",
+    "windows": "C:\\Users\\kim\\Büro & Akten",
     "unc": "\\\\nas01\\share$\\Projekte",
     "newline": '/srv/line\nbreak and "quote"',
     "emoji": "/srv/📦 Bücher",

@@ -21,14 +21,13 @@ HOURLY = {"policy": {"scheduling": {"intervalSeconds": 3600}}, "gap": 3600}
 def told(*attempts: dict[str, Any], **more: Any) -> dict[str, Any]:
     source = {"source": "root@web1:/srv", "attempts": list(attempts)} | HOURLY | more
     (one,) = truth(Scenario(size="none", sources=[source]))["sources"]
-    return one
+    return dict(one)
 
 
 def at(hours: float, ended: str = "success", **more: Any) -> dict[str, Any]:
     return {"hours_ago": hours, "ended": ended, "size": int(hours * 1000)} | more
 
 
-NOW = "2026-08-21T12:00:00Z"
 RUNNING = {"start": "2026-08-21T10:30:00Z", "end": "2026-08-21T11:45:00Z", "ended": "checkpoint"}
 LEFT = {"start": "2026-08-21T05:30:00Z", "end": "2026-08-21T06:45:00Z", "ended": "checkpoint"}
 
@@ -62,7 +61,7 @@ def test_the_truth_is_what_a_person_reads(number: int) -> None:
 
 def test_what_is_told_elsewhere_counts_when_it_is_told() -> None:
     scenario = {"source": "root@web1:/srv", "attempts": [at(3), at(1, "died")], **HOURLY}
-    identical = {"source": "root@web1:/static", "attempts": [at(30), at(1, "skipped")]}
+    identical: dict[str, Any] = {"source": "root@web1:/static", "attempts": [at(30), at(1, "skipped")]}
     identical |= {"policy": {"retention": {"ignoreIdenticalSnapshots": True}}}
     alone = truth(Scenario(size="none", sources=[scenario, identical]))["sources"]
     helped = truth(Scenario(size="none", sources=[scenario, identical], identical=True))["sources"]

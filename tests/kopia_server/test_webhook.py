@@ -84,7 +84,7 @@ def test_a_report_has_sizes_with_their_change_and_failed_entries() -> None:
 
 
 def test_a_batch_is_one_message_and_an_own_template_one_encoded_line_each() -> None:
-    odd = {"source": 'kim@win:C:\\Büro & "Archiv"', "attempts": [{"hours_ago": 2}]}
+    odd = {"source": 'kim@win:C:\\Büro & "Akten"', "attempts": [{"hours_ago": 2}]}
     attempts = [{"hours_ago": 1, "ended": "warning", "ignored": 3}]
     template = {
         "headers": {"Content-Type": "text/x-report"},
@@ -97,7 +97,7 @@ def test_a_batch_is_one_message_and_an_own_template_one_encoded_line_each() -> N
     assert headers["subject"] == "Successfully created 2 snapshots on host0000"
     assert (text.count("Path: "), own["content-type"]) == (2, "text/x-report")
     first, second = (parse_qs(line) for line in lines.split("\n"))
-    assert (first["path"], first["status"]) == (['C:\\Büro & "Archiv"'], ["success"])
+    assert (first["path"], first["status"]) == (['C:\\Büro & "Akten"'], ["success"])
     assert (second["user"], second["status"]) == (["root"], ["warnings"])
 
 
