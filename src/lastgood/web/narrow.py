@@ -70,7 +70,9 @@ def narrow(view: FleetView, hosts: frozenset[str]) -> FleetView:
             for project, there in view.deployed_hosts.items()
             if not hosts.isdisjoint(there)
         },
+        degraded=view.degraded & set(ours),
         docker=_of(view.docker, ours),
+        docker_counts=_of(view.docker_counts, ours),
         subjects_of_host=_of(view.subjects_of_host, ours),
         sources_of_host=_of(view.sources_of_host, ours),
         collectors={},
