@@ -142,7 +142,10 @@ async def test_promtool_finds_the_known_exceptions_in_the_served_page_and_nothin
 
     body = await until(surveyed, "the survey behind the first backup")
     code, findings = lint(body.encode())
-    assert sorted(findings) == sorted(f"{name} {words}" for name, words in KNOWN_EXCEPTIONS.items())
+    # A hub without containers has no rows of them, and promtool says nothing about a family without rows.
+    told = {name for name in KNOWN_EXCEPTIONS if f"\n{name}{{" in body or f"\n{name} " in body}
+    assert "rm_host_snapshot_count" in told
+    assert sorted(findings) == sorted(f"{name} {KNOWN_EXCEPTIONS[name]}" for name in told)
     assert code == 3
 
 
