@@ -167,6 +167,30 @@ async def test_a_text_is_shown_to_who_may_deploy_and_to_nobody_else(home: Home) 
         assert (await home.program().get(path(home, f"/texts/{number}"))).status_code == 404
 
 
+async def test_the_stacks_of_all_hosts_are_one_list_by_state_and_word_page_by_page(home: Home) -> None:
+    async def asked(**query: Any) -> Any:
+        return (await home.program().get("/api/v1/stacks", params=query)).json()
+
+    everything = await asked()
+    of_host = (await home.program().get(f"/api/v1/hosts/{host_of(home)}/stacks")).json()["items"]
+    assert [one for one in everything["items"] if one["host_id"] == host_of(home)] == of_host
+    assert "shop" in {one["project"] for one in of_host}
+    assert everything["total"] == len(everything["items"])
+    pages, cursor = [], None
+    while True:
+        page = await asked(limit=1, **({"cursor": cursor} if cursor else {}))
+        pages += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert pages == everything["items"]
+    assert (await asked(q="nothing of the kind"))["items"] == []
+    states = {one["state"] for one in everything["items"]} - {None}
+    for state in states:
+        assert {one["state"] for one in (await asked(state=state))["items"]} == {state}
+    assert (await home.program().get("/api/v1/stacks", params={"state": "sunny"})).status_code == 422
+
+
 async def test_a_token_for_another_host_finds_no_stack_of_this_one(home: Home) -> None:
     hosts = list(home.fleet.hosts)
     client = home.bearing(await home.token("operator", hosts=[hosts[1]]))

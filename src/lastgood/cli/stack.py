@@ -153,8 +153,13 @@ def cancel(
 
 
 @app.command("list")
-def list_(host: Host, data_dir: DataDir = None, as_json: Json = False, debug: Debug = False) -> None:
-    """The stacks of a host: those that have containers, and those that were deployed from here.
+def list_(
+    host: Annotated[str, typer.Option("--host", metavar="NAME", help="Of this host; else of all.")] = "",
+    data_dir: DataDir = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """The stacks of all hosts: those that have containers, and those that were deployed from here.
 
     Example: lastgood stack list --host web-1
     """
@@ -162,8 +167,12 @@ def list_(host: Host, data_dir: DataDir = None, as_json: Json = False, debug: De
     from lastgood.cli.tables import show
 
     with asked_hub(data_dir) as hub:
-        items = hub.get(f"/hosts/{hub.find('/hosts', host, 'host')['id']}/stacks")["items"]
-    show(items, COLUMNS, as_json=as_json, nothing="No stack of this host is known yet.")
+        if host:
+            items = hub.get(f"/hosts/{hub.find('/hosts', host, 'host')['id']}/stacks")["items"]
+        else:
+            items = list(hub.every("/stacks"))
+    columns = COLUMNS if host else (("Host", "host"), *COLUMNS)
+    show(items, columns, as_json=as_json, nothing=f"No stack of {'this' if host else 'any'} host is known yet.")
 
 
 @app.command("show")

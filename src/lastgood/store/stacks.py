@@ -94,6 +94,16 @@ def list_projects(connection: Connection, host_id: str) -> list[str]:
     return sorted(project for (project,) in connection.execute(texts.union(asked)))
 
 
+def every_project(connection: Connection) -> dict[str, list[str]]:
+    """Host id -> the projects of which a text or a deploy is kept there."""
+    texts = select(stack_texts.c.host_id, stack_texts.c.project)
+    asked = select(deploys.c.host_id, deploys.c.project)
+    found: dict[str, list[str]] = {}
+    for host_id, project in connection.execute(texts.union(asked)):
+        found.setdefault(host_id, []).append(project)
+    return found
+
+
 def add_asked(
     connection: Connection,
     deploy_id: str,

@@ -109,6 +109,7 @@ PERMITS: Mapping[str, Permit] = MappingProxyType(
         "GET /api/v1/hosts/{host_id}/stacks/{project}/deploys": _hosts(FLEET_READ),
         "GET /api/v1/hosts/{host_id}/stacks/{project}/deploys/{deploy_id}": _hosts(FLEET_READ),
         "GET /api/v1/hosts/{host_id}/stacks/{project}/texts": _hosts(FLEET_READ),
+        "GET /api/v1/stacks": _hosts(FLEET_READ),
         "GET /api/v1/hosts/{host_id}/stacks/{project}/texts/{number}": _hosts(STACK_DEPLOY),
         "POST /api/v1/hosts/{host_id}/stacks/{project}/deploy": _hosts(STACK_DEPLOY),
         "POST /api/v1/hosts/{host_id}/stacks/{project}/stop": _hosts(STACK_DEPLOY),

@@ -6,6 +6,7 @@ of them but ``TextReading``, whose route asks for the permission to deploy.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import msgspec
@@ -16,6 +17,7 @@ from lastgood.model.docker import StackState
 from lastgood.model.job import Outcome
 from lastgood.model.stack import StackAction
 from lastgood.store.stacks import PastDeploy
+from lastgood.web import lists
 
 
 class DeployReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +87,14 @@ class StackList(msgspec.Struct, frozen=True, kw_only=True):
     items: list[StackReading]
 
 
+class StackPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Stacks of many hosts, those of one host together; ``next_cursor`` is None on the last page."""
+
+    items: list[StackReading]
+    total: int
+    next_cursor: str | None
+
+
 class TextRow(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     at: datetime
@@ -105,10 +115,29 @@ class TextReading(msgspec.Struct, frozen=True, kw_only=True):
     env: str | None
 
 
-def stack_readings(view: FleetView, host_id: str, kept: list[str]) -> list[StackReading]:
+def every_stack(
+    view: FleetView, kept: Mapping[str, Collection[str]], state: str, text: str
+) -> dict[str, StackReading]:
+    """The stacks of all hosts, of one state if it is named, whose names contain these words; keys sort by host."""
+    under_way: dict[str, set[str]] = {}
+    for one in view.deploying.values():
+        under_way.setdefault(one.host_id, set()).add(one.project)
+    hosts = {*view.docker, *view.deployed_on_host, *under_way, *kept}.intersection(view.hosts)
+    return {
+        f"{host_id}\n{one.project}": one
+        for host_id in hosts
+        for one in _stacks(view, host_id, kept.get(host_id, ()), under_way.get(host_id, set()))
+        if (not state or one.state == state) and lists.matches(text, one.project, one.host)
+    }
+
+
+def stack_readings(view: FleetView, host_id: str, kept: Collection[str]) -> list[StackReading]:
     """The stacks of a host by name: those with containers, and those of which something is kept."""
+    return _stacks(view, host_id, kept, {one.project for one in view.deploying.values() if one.host_id == host_id})
+
+
+def _stacks(view: FleetView, host_id: str, kept: Collection[str], under_way: set[str]) -> list[StackReading]:
     seen = {one.project: one for one in stacks_of(view, host_id)}
-    under_way = {one.project for one in view.deploying.values() if one.host_id == host_id}
     deployed = {*kept, *view.deployed_on_host.get(host_id, ()), *under_way}
     found = []
     for project in sorted({*seen, *deployed}):

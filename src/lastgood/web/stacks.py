@@ -12,9 +12,10 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, delete, get, post
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from lastgood.errors import ConfigError
+from lastgood.model.docker import StackState
 from lastgood.model.stack import StackAction, StackKey
 from lastgood.service.stacks import StackWish, Written
 from lastgood.store import stacks as rows
@@ -30,11 +31,13 @@ from lastgood.web.stack_readings import (
     DeployList,
     DeployWithLog,
     StackList,
+    StackPage,
     StackReading,
     TextList,
     TextReading,
     TextRow,
     deploy_reading,
+    every_stack,
     stack_readings,
 )
 
@@ -56,6 +59,24 @@ class NewDeploy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     wait: bool = True
     take_over: bool = False
     seconds: Annotated[float, msgspec.Meta(ge=10, le=MOST_SECONDS)] = 900.0
+
+
+@get("/api/v1/stacks", tags=["stacks"], summary="The stacks of all hosts")
+async def list_every_stack(
+    request: Request[Any, Any, Any],
+    wanted: Annotated[str, QueryParameter(name="state", description="One state, such as error.")] = "",
+    q: Annotated[str, QueryParameter(description="Words that the stack or its host contain.")] = "",
+    limit: FromQuery[int] = lists.DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
+) -> StackPage:
+    site = site_of(request)
+    lists.check_limit(limit)
+    if wanted and wanted not in [*StackState]:
+        raise Invalid("state", f"{wanted[:40]!r} is no state; the states are {', '.join(StackState)}.")
+    kept = await site.read(rows.every_project)
+    held = await asyncio.to_thread(every_stack, site.view(), kept, wanted, q)
+    items, total, following = lists.batch([*held], cursor, limit, lambda key: held[key])
+    return StackPage(items=items, total=total, next_cursor=following)
 
 
 @get(_STACKS, tags=["stacks"], summary="The stacks of a host, by name")
@@ -268,6 +289,7 @@ async def texts_of(site: Site, key: StackKey) -> list[TextRow]:
 
 
 ROUTES = (
+    list_every_stack,
     list_stacks,
     deploy_stack,
     stop_stack,
