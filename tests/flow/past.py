@@ -178,6 +178,8 @@ def backfill(moments: Iterable[datetime], end: datetime, labels: str, into: IO[b
             if not line.startswith(b"#"):
                 row, value = line.rsplit(b" ", 1)
                 name, brace, rest = row.partition(b"{")
+                if rest.startswith(b'job="'):  # a scrape keeps its own job, and renames the one it finds
+                    rest = b"exported_" + rest
                 told = labels.encode() + (b"," + rest if brace else b"}")
                 into.write(name + b"{" + told + b" " + value + stamp)
     into.write(b"# EOF\n")
