@@ -85,6 +85,17 @@ def test_every_byte_that_is_altered_is_noticed() -> None:
             opened(altered)
 
 
+def test_a_head_spelt_otherwise_is_noticed_even_if_it_means_the_same_bytes() -> None:
+    """Base64 of 32 bytes ends in a character with two spare bits, which once could be altered unseen."""
+    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    blob = locked(b"hello")
+    end = blob.index(b"\n", blob.index(b"--- "))
+    value = alphabet.index(blob[end - 1 : end])
+    altered = blob[: end - 1] + alphabet[value ^ 1 : (value ^ 1) + 1] + blob[end:]
+    with pytest.raises(Unopened, match="altered"):
+        opened(altered)
+
+
 @pytest.mark.parametrize("cut", [0, 1, 10, 21, 60, 150, 200, 200 + PIECE_BYTES, -17, -16, -1])
 def test_a_file_that_is_cut_off_is_never_taken_for_whole(cut: int) -> None:
     with pytest.raises(Unopened):

@@ -299,7 +299,11 @@ def _b64(raw: bytes) -> bytes:
 
 
 def _raw(text: bytes) -> bytes:
+    """Canonical base64 only, as the format demands: another spelling of the same bytes was altered too."""
     try:
-        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+        raw = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise Unopened("The head of this backup was altered; take another copy of it.") from None
+        raw = None
+    if raw is None or _b64(raw) != text:
+        raise Unopened("The head of this backup was altered; take another copy of it.")
+    return raw
