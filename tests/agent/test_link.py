@@ -91,10 +91,11 @@ async def test_nothing_is_lost_or_doubled_when_the_agent_is_killed(tmp_path: Pat
             child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             assert child.stdout is not None
             before = len(rig.kept)
-            first = int(await asyncio.to_thread(child.stdout.readline))
+            # The link's log goes the same way; only lines of digits are ours.
+            first = int(await asyncio.to_thread(next, filter(str.isdigit, map(str.strip, child.stdout))))
             await rig.until_kept(before + 5)
             child.send_signal(signal.SIGKILL)
-            rest = (await asyncio.to_thread(child.stdout.read)).split()
+            rest = [line for line in (await asyncio.to_thread(child.stdout.read)).splitlines() if line.isdigit()]
             await asyncio.to_thread(child.wait)
             child.stdout.close()
             answered = int(rest[-1]) if rest else first
