@@ -169,6 +169,25 @@ get_docker() {
     export LASTGOOD_TEST_DOCKER
 }
 
+# Compose 2, which newer releases of Debian have; needs what get_restic_releases and get_docker have prepared.
+get_compose() {
+    local folder=$programs/docker-compose suite found
+    if [ ! -d "$folder" ]; then
+        say "  Fetching docker-compose"
+        for suite in trixie unstable; do
+            [ -f "$cache/apt/$suite.list" ] && private_apt "$suite" "$cache/apt/$suite.list" &&
+                unpack docker-compose "$folder" && break
+        done
+    fi
+    found=$(find "$folder" -type f -name docker-compose -perm -u+x 2>/dev/null | head -n 1)
+    if [ -z "$found" ] || ! "$found" version >/dev/null 2>&1; then
+        say "  No docker-compose for the tests: $([ -n "$found" ] && printf 'it does not run here' || complaint)"
+        return
+    fi
+    LASTGOOD_TEST_DOCKER=$LASTGOOD_TEST_DOCKER:${found%/*}
+    export LASTGOOD_TEST_DOCKER
+}
+
 # A browser is too entangled with the system to be unpacked; it is installed, if this user may.
 get_chromium() {
     local wanted=$1
@@ -195,6 +214,7 @@ get_programs() {
         get_restic_releases
         get_rest_server
         get_docker
+        get_compose
     fi
     get_chromium "$1"
 }
