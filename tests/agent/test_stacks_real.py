@@ -35,7 +35,7 @@ SICK = TEXT.replace('"true"', '"false"')
 async def engine(bare_place: Place, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RealEngine]:
     path = os.pathsep.join(filter(None, (os.environ.get("LASTGOOD_TEST_DOCKER"), os.environ["PATH"])))
     if shutil.which("docker-compose", path=path) is None:
-        pytest.skip("no docker-compose on this machine; put one into a folder of LASTGOOD_TEST_DOCKER")
+        pytest.skip("no docker-compose on this machine; scripts/test slow fetches it")
     async with a_real_engine() as engine:
         monkeypatch.setenv("PATH", path)
         monkeypatch.setenv("HOME", str(engine.folder))
