@@ -39,9 +39,10 @@ async def running_hub(settings: Settings, bound: socket.socket) -> AsyncIterator
     local: HubServer | None = None
     try:
         await service.start()
-        await server.start()
+        # Who sees the port answer finds the local socket as well, and not the one that a killed hub left.
         local = HubServer(LocalDoor(faces.app), listen_locally(settings.server.data_dir))
         await local.start()
+        await server.start()
         yield service, server
     finally:
         service.ready = False
